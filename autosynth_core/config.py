@@ -1,0 +1,103 @@
+"""What a person may set, with units, ranges and defaults. Keys are never part of it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Strategy(StrEnum):
+    """How the next parent is selected."""
+
+    SOFT_TOP_K = "soft_top_k"
+    UCT = "uct"
+    BEST_OF_N = "best_of_n"
+    RANDOM = "random"
+
+
+class Expansion(StrEnum):
+    """How children are written."""
+
+    AUTO = "auto"
+    REWRITE = "rewrite"
+    EDITS = "edits"
+
+
+class ModelSettings(BaseModel):
+    """One endpoint and a model for each role. An empty model means the endpoint's default (its first)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_url: str = Field("", description="OpenAI-compatible base URL; empty: OPENAI_BASE_URL, OpenAI's own where only a key is set, else the embedded model")
+    optimizer: str = Field("", description="model that writes and changes workflows")
+    evaluator: str = Field("", description="model that writes metrics and judges")
+    generator: str = Field("", description="model that the workflows call")
+    second_judge: str = Field("", description="another model that judges; empty: none")
+
+
+class CallSettings(BaseModel):
+    """How calls are made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
+    attempts: Annotated[int, Field(ge=1, le=20)] = 6  # tries a call, the first included
+    max_in_flight: Annotated[int, Field(ge=1, le=1024)] = 64  # ceiling of the throttle a model
+
+
+class SampleLimits(BaseModel):
+    """What one sample may use."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_seconds: Annotated[float, Field(gt=0, le=60)] = 2.0  # of the workflow's own code, waiting not counted
+    wall_seconds: Annotated[float, Field(gt=0, le=7200)] = 900.0
+    memory_mb: Annotated[int, Field(ge=8, le=4096)] = 128
+    host_calls: Annotated[int, Field(ge=1, le=1000)] = 24
+    tokens: Annotated[int, Field(ge=100)] = 24_000  # asked for or used, over all calls of the sample
+    output_chars: Annotated[int, Field(ge=100)] = 40_000
+
+
+class RunSettings(BaseModel):
+    """One search."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    iterations: Annotated[int, Field(ge=1, le=10_000, description="children tried, the first workflow not counted")] = 30
+    workers: Annotated[int, Field(ge=1, le=64, description="expansions at once")] = 4
+    seed: Annotated[int, Field(ge=0, description="seed of all randomness")] = 0
+    strategy: Strategy = Strategy.SOFT_TOP_K
+    expansion: Expansion = Expansion.AUTO
+    top_k: Annotated[int, Field(ge=1, le=50)] = 3
+    seed_inputs: Annotated[int, Field(ge=2, le=200, description="seed inputs a workflow is run on")] = 6
+    workflow_weight: Annotated[float, Field(ge=0, le=1, description="share of the workflow score in the reward: R = (1 - w) sample + w workflow")] = 0.5
+    metric_count: Annotated[int, Field(ge=1, le=8)] = 4
+    metric_candidates: Annotated[int, Field(ge=1, le=9, description="candidate metric sets for self-consistency")] = 3
+    metric_refresh: Annotated[int, Field(ge=0, le=1000, description="metrics are regenerated every so many iterations; 0: never")] = 1
+    verdict_draws: Annotated[int, Field(ge=1, le=9, description="digits sampled a verdict where there are no log-probabilities")] = 3
+    epsilon: Annotated[float, Field(ge=0, le=1, description="convergence threshold in reward units")] = 0.05
+    patience: Annotated[int, Field(ge=1, le=1000, description="iterations over which the gain is measured")] = 5
+    repairs: Annotated[int, Field(ge=0, le=5, description="times a failing proposal is sent back with its error")] = 3
+    budget_usd: Annotated[float | None, Field(gt=0, description="cap in US dollars; none: no cap")] = None
+    budget_tokens: Annotated[int | None, Field(gt=0, description="cap in tokens, prompt and completion; none: no cap")] = None
+    models: ModelSettings = ModelSettings()
+    calls: CallSettings = CallSettings()
+    limits: SampleLimits = SampleLimits()
+
+
+class RoundSettings(BaseModel):
+    """One round of the initialization: some samples for the educator to look at."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    number: Annotated[int, Field(ge=1, le=20)] = 1
+    samples: Annotated[int, Field(ge=1, le=50)] = 6
+    previous: str = Field("", description="run id of the round whose feedback this one answers; empty: first round")
+    seed: Annotated[int, Field(ge=0)] = 0
+    repairs: Annotated[int, Field(ge=0, le=5)] = 3
+    budget_usd: Annotated[float | None, Field(gt=0)] = None
+    models: ModelSettings = ModelSettings()
+    calls: CallSettings = CallSettings()
+    limits: SampleLimits = SampleLimits()
