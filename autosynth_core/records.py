@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 def content_hash(*parts: object) -> str:
@@ -201,6 +201,18 @@ class Verdict:
     reason: str = ""  # why there is no score; reasons for scores are asked for separately
 
 
+class ScoreRow(NamedTuple):
+    """A verdict joined with the sample it judges: what scores are computed from."""
+
+    fingerprint: str
+    seed_id: str
+    replicate: int
+    version: str
+    judge: str
+    metric: str
+    score: float | None  # 1..5
+
+
 @dataclass(frozen=True, slots=True)
 class Reward:
     """A node's reward in 0..1, with a 95% interval over seed inputs."""
@@ -322,7 +334,11 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as stored. ``settings`` is the JSON of ``config.RunSettings`` or of a round's settings."""
+    """A run as stored.
+
+    ``settings`` is the JSON of ``config.RunSettings`` or ``config.RoundSettings``; ``brief`` the JSON snapshot of what
+    it works on (see ``search.brief``), so that editing the project later does not change a run under way.
+    """
 
     id: str
     project_id: str
@@ -332,6 +348,7 @@ class Run:
     reason: str
     created: float
     finished: float | None
+    brief: str = ""
 
 
 @dataclass(frozen=True, slots=True)
