@@ -79,6 +79,7 @@ class RunSettings(BaseModel):
     verdict_draws: Annotated[int, Field(ge=1, le=9, description="digits sampled a verdict where there are no log-probabilities")] = 3
     epsilon: Annotated[float, Field(ge=0, le=1, description="convergence threshold in reward units")] = 0.05
     patience: Annotated[int, Field(ge=1, le=1000, description="iterations over which the gain is measured")] = 5
+    extended_after: Annotated[int, Field(ge=0, description="set when a finished run is extended: convergence is looked for after this iteration")] = 0
     repairs: Annotated[int, Field(ge=0, le=5, description="times a failing proposal is sent back with its error")] = 3
     budget_usd: Annotated[float | None, Field(gt=0, description="cap in US dollars; none: no cap")] = None
     budget_tokens: Annotated[int | None, Field(gt=0, description="cap in tokens, prompt and completion; none: no cap")] = None

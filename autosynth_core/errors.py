@@ -23,6 +23,7 @@ is a value with its reason (see ``records``), never an exception that escapes it
     │   ├── RequestRefused       the endpoint refused this one request (too long, filtered)
     │   ├── AnswerTruncated      cut off at max_tokens
     │   └── AnswerUnreadable     not the JSON that was asked for, after one repair
+    ├── FirstWorkflowFailed      the first workflow made nothing that could be judged
     ├── BudgetReached            the next call could exceed the budget
     ├── RunHalted                the run was paused by its owner's end or stopped by a person
     ├── LeaseLost                another process owns the run now
@@ -102,6 +103,10 @@ class AnswerTruncated(AnswerError):
 
 class AnswerUnreadable(AnswerError):
     """The answer was not the JSON that was asked for, also after one repair."""
+
+
+class FirstWorkflowFailed(AutoSynthError):
+    """The first workflow made nothing that could be judged, so there is nothing to search from."""
 
 
 class BudgetReached(AutoSynthError):

@@ -260,6 +260,7 @@ class Proposal:
 
     form: Form
     operator: str  # an edit operator's name; "" for a rewrite
+    target: str  # the prompt or stage that the operator works on; "" for a rewrite
     modification: str  # what is changed and why, one or two sentences
     weakness: str  # the weakness it aims at
     source: str  # the whole new module
@@ -276,6 +277,7 @@ class Node:
     state: NodeState
     form: Form
     operator: str = ""
+    target: str = ""
     modification: str = ""
     weakness: str = ""
     source: str = ""
