@@ -1,0 +1,251 @@
+"""From verdicts to rewards: the arithmetic alone, pure and free of models.
+
+Owns the mean over metrics and replicates, the paired comparison of a child with its parent, the linking of scores
+across metric-set versions, and the reward R(W) = (1 - w) sample(W) + w workflow(W) (paper, "Dataset-Free Hybrid
+Reward"). Leaves to others which verdicts are asked for (``sample_judge``), how they are kept (the store) and what
+is done with a reward (the search).
+
+Scores are on the judges' scale 1..5, keyed by seed input. A verdict that could not be read is left out of every
+mean; it never counts as a low score.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from statistics import NormalDist, fmean, stdev
+from typing import NamedTuple, Protocol
+
+from autosynth_core.records import Comparison, Metric, MetricSet, Reward, Sample, Verdict
+
+__all__ = [
+    "Difference",
+    "ScoreRow",
+    "ScoredMetric",
+    "difference",
+    "link",
+    "read_workflow_scores",
+    "reward",
+    "score_rows",
+    "seed_scores",
+    "t_quantile",
+    "to_reward",
+]
+
+_LOWEST, _HIGHEST = 1.0, 5.0
+_SPAN = _HIGHEST - _LOWEST
+_ENOUGH_SEEDS = 3  # below this a paired comparison claims nothing
+_ENOUGH_WEIGHT = 0.5  # share of the metrics' weight that must have been read
+_DECIMALS = 9  # differences finer than this are rounding noise of floats, not of judges
+_SERIES_UP_TO = 1000  # degrees of freedom
+
+
+class ScoreRow(Protocol):
+    """What a row must say to be scored. The store's rows and ``ScoredMetric`` both do."""
+
+    @property
+    def seed_id(self) -> str: ...
+    @property
+    def replicate(self) -> int: ...
+    @property
+    def metric(self) -> str: ...
+    @property
+    def score(self) -> float | None: ...
+
+
+class ScoredMetric(NamedTuple):
+    """One verdict on one sample, placed by seed input and replicate."""
+
+    seed_id: str
+    replicate: int
+    metric: str
+    score: float | None
+
+
+class Difference(NamedTuple):
+    """A child's scores less its parent's on the seed inputs both have, in points of the 1..5 scale."""
+
+    mean: float | None  # None: no shared seed input
+    se: float | None  # None: fewer than two shared seed inputs
+    low: float  # 95% interval; -4..4, all that is possible, with fewer than two
+    high: float
+    n: int  # shared seed inputs
+    verdict: Comparison
+
+
+class _Interval(NamedTuple):
+    mean: float
+    se: float
+    low: float
+    high: float
+
+
+def to_reward(score: float) -> float:
+    """``(score - 1) / 4``: 1..5 becomes 0..1. Linear also outside, because linked scores may leave 1..5."""
+    return (score - _LOWEST) / _SPAN
+
+
+def score_rows(samples: Iterable[Sample], verdicts: Iterable[Verdict]) -> list[ScoredMetric]:
+    """The verdicts whose subject is one of ``samples``, each with its sample's seed input and replicate."""
+    places = {sample.id: (sample.seed.id, sample.replicate) for sample in samples}
+    return [
+        ScoredMetric(*places[verdict.subject], verdict.metric, verdict.score)
+        for verdict in verdicts
+        if verdict.subject in places
+    ]
+
+
+def seed_scores(rows: Iterable[ScoreRow], metrics: MetricSet) -> dict[str, float]:
+    """Each seed input's score, 1..5: the weighted mean over metrics of a sample, then the mean over replicates.
+
+    ``rows`` are one workflow's, under one version of the metrics. Several verdicts on the same sample and metric
+    count as their mean. Metrics without a read verdict are left out and the weights of the others renormalised;
+    a sample with less than half of the weight read is unscored, and so is a seed input without a scored sample.
+    Rows of metrics outside the set, and scores that are not numbers in 1..5, count as not read. Seed ids sorted.
+    """
+    read: defaultdict[tuple[str, int], defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        if row.score is not None and _LOWEST <= row.score <= _HIGHEST:
+            read[row.seed_id, row.replicate][row.metric].append(row.score)
+    by_seed: defaultdict[str, list[float]] = defaultdict(list)
+    for (seed_id, _), scores in read.items():
+        score = _weighted_mean({name: fmean(values) for name, values in scores.items()}, metrics.metrics)
+        if score is not None:
+            by_seed[seed_id].append(score)
+    return {seed_id: fmean(by_seed[seed_id]) for seed_id in sorted(by_seed)}
+
+
+def read_workflow_scores(verdicts: Iterable[Verdict], metrics: MetricSet) -> list[float]:
+    """The scores of a workflow's verdicts, one a metric in the set's order; empty where fewer than half were read."""
+    read: defaultdict[str, list[float]] = defaultdict(list)
+    for verdict in verdicts:
+        if verdict.score is not None and _LOWEST <= verdict.score <= _HIGHEST:
+            read[verdict.metric].append(verdict.score)
+    scores = [fmean(read[metric.name]) for metric in metrics.metrics if metric.name in read]
+    return scores if len(scores) >= _ENOUGH_WEIGHT * len(metrics.metrics) else []
+
+
+def difference(child: Mapping[str, float], parent: Mapping[str, float]) -> Difference:
+    """The child against its parent, paired over the seed inputs both have, under one version of the metrics.
+
+    The 95% interval is ``mean +- t(n - 1) * sd / sqrt(n)``. Better when it lies above 0, worse when below, else
+    can't tell; with fewer than three shared seed inputs always can't tell. Assumes that the differences are
+    independent over seed inputs and roughly normal. Where all of them are equal the interval has no width.
+    """
+    pairs = [round(child[seed] - parent[seed], _DECIMALS) for seed in sorted(child.keys() & parent.keys())]
+    if len(pairs) < 2:
+        mean = pairs[0] if pairs else None
+        return Difference(mean, None, -_SPAN, _SPAN, len(pairs), Comparison.CANT_TELL)
+    interval = _t_interval(pairs)
+    return Difference(*interval, len(pairs), _compare(interval, len(pairs)))
+
+
+def link(
+    child: Mapping[str, float], parent_same_version: Mapping[str, float], parent_linked: Mapping[str, float]
+) -> dict[str, float]:
+    """The child's scores on the scale of the first metric set: ``L_child[s] = L_parent[s] + (child[s] - parent_v[s])``.
+
+    ``child`` and ``parent_same_version`` are judged under the same version; ``parent_linked`` is the parent's own
+    linked score (the first workflow's is its score under the first version). Where the parent lacks a seed input,
+    its mean offset ``mean(L_parent - parent_v)`` stands in, or seed inputs would be lost at every link. Without a
+    seed input that all three share there is no link: empty. Not clipped: a chain of gains may leave 1..5, and
+    clipping it would hide every further gain. The error grows with the number of links (docs/judging.md).
+    """
+    shared = child.keys() & parent_same_version.keys() & parent_linked.keys()
+    if not shared:
+        return {}
+    offsets = {seed: parent_linked[seed] - parent_same_version[seed] for seed in shared}
+    mean_offset = fmean(offsets[seed] for seed in sorted(shared))
+    return {seed: child[seed] + offsets.get(seed, mean_offset) for seed in sorted(child)}
+
+
+def reward(linked: Mapping[str, float], workflow_scores: Sequence[float], weight: float) -> Reward | None:
+    """R = (1 - w) * sample + w * workflow (paper: w = 0.5), from linked scores a seed input and workflow scores, 1..5.
+
+    None where the sample part has no score, or the workflow part has none and counts (w > 0). With w = 0 and no
+    workflow score, ``workflow`` is NaN and has no share. The 95% t interval is over seed inputs and of the sample
+    part alone: the workflow part is taken as given. With one seed input the sample part may be anything in 0..1.
+    The interval is clipped to 0..1, which it leaves only to keep holding the total of a chain that has left it.
+    """
+    if not 0.0 <= weight <= 1.0:
+        raise ValueError(f"the workflow's share of the reward must be in 0..1, not {weight}")
+    if not linked or (weight > 0 and not workflow_scores):
+        return None
+    samples = [to_reward(linked[seed]) for seed in sorted(linked)]
+    sample = fmean(samples)
+    workflow = to_reward(fmean(workflow_scores)) if workflow_scores else math.nan
+    given = weight * workflow if weight > 0 else 0.0
+    total = (1 - weight) * sample + given
+    low, high = (0.0, 1.0) if len(samples) < 2 else _t_interval(samples)[2:]
+    return Reward(
+        total=total,
+        sample=sample,
+        workflow=workflow,
+        low=min(total, max(0.0, (1 - weight) * low + given)),
+        high=max(total, min(1.0, (1 - weight) * high + given)),
+        n=len(samples),
+    )
+
+
+@lru_cache(maxsize=2048)
+def t_quantile(df: int, confidence: float = 0.95) -> float:
+    """The t with ``confidence`` of Student's distribution between -t and t. ``df`` at least 1, confidence in 0..1.
+
+    Exact to about 1e-9: bisection on the finite series for whole degrees of freedom (Abramowitz and Stegun
+    26.7.3 and 26.7.4); above 1000 the first two terms of the expansion around the normal (26.7.5).
+    """
+    if df < 1 or not 0.0 < confidence < 1.0:
+        raise ValueError(f"no t quantile for {df} degrees of freedom at confidence {confidence}")
+    if df > _SERIES_UP_TO:
+        z = NormalDist().inv_cdf((1 + confidence) / 2)
+        return z + (z**3 + z) / (4 * df)
+    low, high = 0.0, 1.0
+    while _central_probability(high, df) < confidence:
+        low, high = high, high * 2
+    while high - low > 1e-10 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if _central_probability(middle, df) < confidence else (low, middle)
+    return (low + high) / 2
+
+
+def _central_probability(t: float, df: int) -> float:
+    """P(-t < T < t) of Student's T with whole ``df``."""
+    angle = math.atan(t / math.sqrt(df))
+    cosine_squared = math.cos(angle) ** 2
+    odd = df % 2
+    term = math.cos(angle) if odd else 1.0
+    total = term if df > 1 else 0.0
+    for k in range(2 + odd, df - 1, 2):
+        term *= cosine_squared * (k - 1) / k
+        total += term
+    series = math.sin(angle) * total
+    return 2 / math.pi * (angle + series) if odd else series
+
+
+def _t_interval(values: Sequence[float]) -> _Interval:
+    """Mean, standard error and 95% interval of two or more values."""
+    mean = fmean(values)
+    se = stdev(values) / math.sqrt(len(values))
+    half = t_quantile(len(values) - 1) * se
+    return _Interval(mean, se, mean - half, mean + half)
+
+
+def _compare(interval: _Interval, n: int) -> Comparison:
+    if n >= _ENOUGH_SEEDS and interval.low > 0:
+        return Comparison.BETTER
+    if n >= _ENOUGH_SEEDS and interval.high < 0:
+        return Comparison.WORSE
+    return Comparison.CANT_TELL
+
+
+def _weighted_mean(scores: Mapping[str, float], metrics: Sequence[Metric]) -> float | None:
+    """The mean over the read metrics, weights renormalised; None below half of the whole weight."""
+    whole = math.fsum(metric.weight for metric in metrics if metric.weight > 0)
+    read = [(metric.weight, scores[metric.name]) for metric in metrics if metric.weight > 0 and metric.name in scores]
+    weight = math.fsum(part for part, _ in read)
+    # The tolerance keeps "exactly half" a half for weights such as 0.1 and 0.2.
+    if weight <= 0 or weight < _ENOUGH_WEIGHT * whole * (1 - 1e-12):
+        return None
+    return math.fsum(part * score for part, score in read) / weight
