@@ -1,0 +1,27 @@
+"""Records in, records out, over one SQLite file."""
+
+from __future__ import annotations
+
+from autosynth_core.store.rows import (
+    CallRow,
+    Lease,
+    Request,
+    RunMetricSet,
+    SampleScore,
+    WorkflowScore,
+    task_from_json,
+    task_to_json,
+)
+from autosynth_core.store.store import Store
+
+__all__ = [
+    "CallRow",
+    "Lease",
+    "Request",
+    "RunMetricSet",
+    "SampleScore",
+    "Store",
+    "WorkflowScore",
+    "task_from_json",
+    "task_to_json",
+]

@@ -1,0 +1,226 @@
+"""What a run produces: nodes, samples, verdicts, metric sets, events and feedback.
+
+Owns that nothing here is ever made worse by a repeat: verdicts, events and feedback are only appended, and a sample
+that came to an end is never replaced. Scores are queries; what they mean is left to ``judging``.
+"""
+
+# Only this package's own column lists are put into SQL text; every value is a parameter.
+# ruff: noqa: S608
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from autosynth_core.records import Event, Feedback, MetricSet, Node, Sample, SampleState, Verdict, Workflow
+from autosynth_core.store import rows
+from autosynth_core.store.connections import Connection, Connections
+from autosynth_core.store.rows import RunMetricSet, SampleScore, WorkflowScore
+
+__all__ = ["Tree"]
+
+WORKFLOW_VERSION = "workflow"  # the version of the fixed workflow metrics, see records.Verdict
+
+
+class Tree:
+    """The part of ``Store`` that knows what runs produced."""
+
+    _db: Connections
+
+    def tree_version(self, run_id: str) -> int:
+        """A number that grows whenever anything that a page shows of the run has changed; 0 when there is no run."""
+        with self._db.read() as db:
+            row = db.put("SELECT n FROM run_changes WHERE run_id = ?", (run_id,)).fetchone()
+        return int(row[0]) if row else 0
+
+    # --- nodes
+
+    def put_node(self, node: Node) -> None:
+        """Insert the node, or replace the one of the same number."""
+        self.put_outcome(node, ())
+
+    def put_outcome(self, node: Node, events: Sequence[Event]) -> None:
+        """A node and what is to be said about it, both or neither."""
+        with self._db.write() as db:
+            _put_node(db, node)
+            for event in events:
+                _add_event(db, event)
+
+    def node(self, run_id: str, number: int) -> Node | None:
+        with self._db.read() as db:
+            row = db.put(f"SELECT {rows.NODE} FROM nodes WHERE run_id = ? AND number = ?", (run_id, number)).fetchone()
+        return None if row is None else rows.read_node(row)
+
+    def nodes(self, run_id: str) -> list[Node]:
+        """The run's nodes by number."""
+        with self._db.read() as db:
+            found = db.put(f"SELECT {rows.NODE} FROM nodes WHERE run_id = ? ORDER BY number", (run_id,)).fetchall()
+        return [rows.read_node(row) for row in found]
+
+    def workflow(self, fingerprint: str) -> Workflow | None:
+        """The text first seen under this fingerprint."""
+        with self._db.read() as db:
+            row = db.put("SELECT source FROM workflows WHERE fingerprint = ?", (fingerprint,)).fetchone()
+        return None if row is None else Workflow(rows.text(row[0]), fingerprint)
+
+    # --- samples
+
+    def put_sample(self, sample: Sample) -> None:
+        """Keep a sample. One that is there already stays, unless only the model's endpoint had failed it."""
+        with self._db.write() as db:
+            db.put(
+                f"INSERT INTO samples ({rows.SAMPLE}) VALUES ({rows.marks(rows.SAMPLE)}) "
+                "ON CONFLICT (id) DO UPDATE SET state = excluded.state, ms = excluded.ms, reason = excluded.reason, "
+                "output = excluded.output "
+                f"WHERE state = '{SampleState.MODEL_FAILED}'",
+                rows.sample_row(sample),
+            )
+
+    def sample(self, sample_id: str) -> Sample | None:
+        with self._db.read() as db:
+            row = db.put(f"SELECT {rows.SAMPLE} FROM samples WHERE id = ?", (sample_id,)).fetchone()
+        return None if row is None else rows.read_sample(row)
+
+    def samples(self, run_id: str, fingerprint: str | None = None) -> list[Sample]:
+        """In the order they were made."""
+        where, values = "run_id = ?", [run_id]
+        if fingerprint is not None:
+            where, values = f"{where} AND fingerprint = ?", [run_id, fingerprint]
+        with self._db.read() as db:
+            found = db.put(f"SELECT {rows.SAMPLE} FROM samples WHERE {where} ORDER BY rowid", values).fetchall()
+        return [rows.read_sample(row) for row in found]
+
+    # --- verdicts
+
+    def put_verdicts(self, verdicts: Iterable[Verdict], run_id: str) -> None:
+        """Append verdicts, all or none. A verdict given before is not given again; an unread one may be followed by a
+        readable one."""
+        sql = f"INSERT INTO verdicts ({rows.VERDICT}) VALUES ({rows.marks(rows.VERDICT)}) ON CONFLICT DO NOTHING"
+        with self._db.write() as db:
+            for verdict in verdicts:
+                db.put(sql, rows.verdict_row(verdict, run_id))
+
+    def verdicts(
+        self, run_id: str, *, subjects: Iterable[str] | None = None, version: str | None = None
+    ) -> list[Verdict]:
+        """In the order they were given, unread ones included."""
+        wanted = None if subjects is None else rows.to_json(list(subjects))
+        with self._db.read() as db:
+            found = db.put(
+                f"SELECT {rows.VERDICT} FROM verdicts WHERE run_id = ?1 AND ifnull(version = ?2, 1) "
+                "AND (?3 IS NULL OR subject IN (SELECT value FROM json_each(?3))) ORDER BY id",
+                (run_id, version, wanted),
+            ).fetchall()
+        return [rows.read_verdict(row) for row in found]
+
+    def sample_scores(self, run_id: str, version: str | None = None) -> list[SampleScore]:
+        """Every readable verdict on a sample of the run, in the order given. Unread verdicts are left out."""
+        with self._db.read() as db:
+            found = db.put(
+                "SELECT fingerprint, seed_id, replicate, version, judge, metric, score FROM verdicts "
+                "JOIN samples ON samples.id = subject WHERE verdicts.run_id = ? AND ifnull(version = ?, 1) "
+                "AND score IS NOT NULL ORDER BY verdicts.id",
+                (run_id, version),
+            ).fetchall()
+        return [SampleScore._make(row) if type(row[5]) is type(row[4]) is str else _decoded(row) for row in found]
+
+    def workflow_scores(self, run_id: str) -> list[WorkflowScore]:
+        """Every readable verdict on a workflow's text in the run, in the order given."""
+        with self._db.read() as db:
+            found = db.put(
+                "SELECT subject, judge, metric, score FROM verdicts WHERE run_id = ? AND version = ? "
+                "AND score IS NOT NULL ORDER BY id",
+                (run_id, WORKFLOW_VERSION),
+            ).fetchall()
+        return [
+            WorkflowScore(subject, rows.text(judge), rows.text(metric), score)
+            for subject, judge, metric, score in found
+        ]
+
+    # --- metric sets
+
+    def put_metric_set(
+        self, run_id: str, metric_set: MetricSet, iteration: int, agreement: float | None, provenance: str
+    ) -> None:
+        """Note that a metric set came into the run at an iteration."""
+        with self._db.write() as db:
+            db.put(
+                "INSERT INTO metric_sets VALUES (?, ?) ON CONFLICT DO NOTHING",
+                (metric_set.version, rows.metrics_to_json(metric_set)),
+            )
+            db.put(
+                "INSERT INTO run_metric_sets (run_id, version, iteration, agreement, provenance) "
+                "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (run_id, metric_set.version, iteration, agreement, provenance),
+            )
+
+    def metric_set(self, version: str) -> MetricSet | None:
+        with self._db.read() as db:
+            row = db.put("SELECT metrics FROM metric_sets WHERE version = ?", (version,)).fetchone()
+        return None if row is None else rows.metrics_from_json(row[0])
+
+    def metric_sets(self, run_id: str) -> list[RunMetricSet]:
+        """In the order they came into the run."""
+        with self._db.read() as db:
+            found = db.put(
+                "SELECT metrics, iteration, agreement, provenance FROM run_metric_sets "
+                "JOIN metric_sets USING (version) WHERE run_id = ? ORDER BY id",
+                (run_id,),
+            ).fetchall()
+        return [
+            RunMetricSet(rows.metrics_from_json(metrics), iteration, agreement, rows.text(provenance))
+            for metrics, iteration, agreement, provenance in found
+        ]
+
+    # --- events and feedback
+
+    def add_event(self, event: Event) -> int:
+        """Append a line to the run's feed; returns its id."""
+        with self._db.write() as db:
+            return _add_event(db, event)
+
+    def events(self, run_id: str, after_id: int = 0, limit: int = 500, *, newest: bool = False) -> list[Event]:
+        """Up to ``limit`` events after ``after_id`` in order: the first ones, or with ``newest`` the last ones."""
+        with self._db.read() as db:
+            found = db.put(
+                f"SELECT {rows.EVENT}, id FROM events WHERE run_id = ? AND id > ? "
+                f"ORDER BY id {'DESC' if newest else 'ASC'} LIMIT ?",
+                (run_id, after_id, limit),
+            ).fetchall()
+        return [rows.read_event(row) for row in (reversed(found) if newest else found)]
+
+    def add_feedback(self, feedback: Feedback) -> None:
+        """Append an educator's feedback; what was said before stays in the database."""
+        with self._db.write() as db:
+            db.put(
+                f"INSERT INTO feedback ({rows.FEEDBACK}) VALUES ({rows.marks(rows.FEEDBACK)})",
+                rows.feedback_row(feedback),
+            )
+
+    def feedback(self, run_id: str) -> list[Feedback]:
+        """The latest feedback for each sample of the round, in the order the samples were first spoken of."""
+        with self._db.read() as db:
+            found = db.put(f"SELECT {rows.FEEDBACK} FROM feedback WHERE run_id = ? ORDER BY id", (run_id,)).fetchall()
+        latest = {feedback.sample_id: feedback for feedback in map(rows.read_feedback, found)}
+        return list(latest.values())
+
+
+def _decoded(row: rows.Row) -> SampleScore:
+    """A score row in which a model gave a metric or itself a name that is not UTF-8."""
+    return SampleScore._make(rows.text(value) if isinstance(value, bytes) else value for value in row)
+
+
+def _put_node(db: Connection, node: Node) -> None:
+    columns = [name.strip() for name in rows.NODE.split(",")]
+    changes = ", ".join(f"{name} = excluded.{name}" for name in columns[2:])
+    db.put(
+        f"INSERT INTO nodes ({rows.NODE}) VALUES ({rows.marks(rows.NODE)}) "
+        f"ON CONFLICT (run_id, number) DO UPDATE SET {changes}",
+        rows.node_row(node),
+    )
+    if node.fingerprint:
+        db.put("INSERT INTO workflows VALUES (?, ?) ON CONFLICT DO NOTHING", (node.fingerprint, node.source))
+
+
+def _add_event(db: Connection, event: Event) -> int:
+    cursor = db.put(f"INSERT INTO events ({rows.EVENT}) VALUES ({rows.marks(rows.EVENT)})", rows.event_row(event))
+    return int(cursor.lastrowid or 0)
