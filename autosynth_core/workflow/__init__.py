@@ -1,0 +1,26 @@
+"""What a workflow is: its contract, when two are the same, what it must pass, and where it runs.
+
+Owns the text of a workflow and everything that may happen to it without a model. It knows models only as a ``Host``.
+"""
+
+from __future__ import annotations
+
+from autosynth_core.workflow.contract import ALLOWED_MODULES, HOST_FUNCTIONS, contract_text
+from autosynth_core.workflow.fingerprint import fingerprint
+from autosynth_core.workflow.output import Output, check_output
+from autosynth_core.workflow.preflight import preflight
+from autosynth_core.workflow.sandbox import Host, Job, Outcome, Sandbox
+
+__all__ = [
+    "ALLOWED_MODULES",
+    "HOST_FUNCTIONS",
+    "Host",
+    "Job",
+    "Outcome",
+    "Output",
+    "Sandbox",
+    "check_output",
+    "contract_text",
+    "fingerprint",
+    "preflight",
+]
