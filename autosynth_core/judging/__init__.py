@@ -8,14 +8,12 @@ is done with a reward the search's: judging is handed what it needs and imports 
 from __future__ import annotations
 
 from autosynth_core.judging.material import render_output
-from autosynth_core.judging.metrics import MetricProposal, propose_metrics, similarity
+from autosynth_core.judging.metrics import MetricProposal, propose_metrics, similarity, starting_metrics
 from autosynth_core.judging.reasons import explain
 
 # The function ``reward`` hides its module of the same name here; import from autosynth_core.judging.reward works.
 from autosynth_core.judging.reward import (
     Difference,
-    ScoredMetric,
-    ScoreRow,
     difference,
     link,
     read_workflow_scores,
@@ -33,8 +31,6 @@ __all__ = [
     "WORKFLOW_VERSION",
     "Difference",
     "MetricProposal",
-    "ScoreRow",
-    "ScoredMetric",
     "difference",
     "explain",
     "judge_sample",
@@ -47,6 +43,7 @@ __all__ = [
     "score_rows",
     "seed_scores",
     "similarity",
+    "starting_metrics",
     "t_quantile",
     "to_reward",
 ]

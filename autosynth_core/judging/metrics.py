@@ -37,7 +37,7 @@ from autosynth_core.records import Example, Metric, MetricSet, Sample, Scope, Ta
 if TYPE_CHECKING:  # the OpenAI client takes a second to import, and pages only read scores
     from autosynth_core.llm import Model
 
-__all__ = ["MetricProposal", "agreements", "metrics_schema", "propose_metrics", "similarity"]
+__all__ = ["MetricProposal", "agreements", "metrics_schema", "propose_metrics", "similarity", "starting_metrics"]
 
 _TEMPERATURE = 0.8
 _NAME, _DESCRIPTION, _END = (3, 40), (20, 180), (10, 120)  # characters, least and most
@@ -46,6 +46,7 @@ _TOKENS_EACH = 320  # room for a metric in a language that takes a token a chara
 _SAMPLES_SHOWN, _SAMPLE_CHARS = 3, 600
 _TASK_CHARS, _TASK_PART_CHARS, _EXAMPLE_CHARS = 2000, 600, 600
 _REASON_CHARS = 300
+_OWN_WORDS = 300  # characters of the task in a metric made from it
 # A word, or one character of a script that writes without gaps.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 
@@ -115,6 +116,39 @@ async def propose_metrics(
         candidates=readable,
         reason="; ".join(missing),
     )
+
+
+def starting_metrics(task: Task) -> MetricSet:
+    """Fixed metrics in the task's own words, for a run whose evaluator has not given a readable set yet.
+
+    Two, and a third where the task has must-nevers, all of the same weight. The same task, the same version.
+    """
+    asked, audience = (clean_line(text, _OWN_WORDS) for text in (task.description, task.audience))
+    metrics = [
+        Metric(
+            "Does what was asked",
+            f"The material is correct, complete and what the task asks for: {asked}",
+            "It misses the task, or has errors that a teacher would have to put right.",
+            "A teacher who asked for this would use it as it is.",
+        ),
+        Metric(
+            "Right for its audience",
+            f"Words, examples and length suit the audience: {audience}",
+            "The audience would be lost, bored or talked down to.",
+            "The audience follows every sentence and has a reason to read on.",
+        ),
+    ]
+    if task.must_nevers:
+        rules = clean_line("; ".join(task.must_nevers), 2 * _OWN_WORDS)
+        metrics.append(
+            Metric(
+                "Keeps the must-nevers",
+                f"Nothing of this happens: {rules}",
+                "At least one of them clearly happens.",
+                "None of them happens, not even in part.",
+            )
+        )
+    return MetricSet(tuple(metrics))
 
 
 def metrics_schema(count: int) -> dict[str, Any]:

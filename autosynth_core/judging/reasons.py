@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from autosynth_core.errors import AnswerError
+from autosynth_core.errors import AnswerUnreadable
 from autosynth_core.judging.material import clean_line
 from autosynth_core.judging.sample_judge import show_sample
 from autosynth_core.judging.verdicts import metric_block
@@ -28,17 +28,17 @@ _MAX_TOKENS = 240  # room for 60 words in a language that takes several tokens a
 async def explain(task: Task, sample: Sample, metric: Metric, score: float, judge: Model, scope: Scope) -> str:
     """Why ``sample`` got ``score`` (1..5) on ``metric``: one line of at most 60 words, without markup.
 
-    Empty where the judge gave no answer or there is no output to explain: a missing reason stops nothing.
+    Raises AnswerError where the judge gives none: the score stands, and the metric's own words have to do.
     """
     if sample.output is None:
-        return ""
+        raise ValueError(f"sample {sample.id} has no output, so no score of it can be explained")
     question = render("judge_reason", metric=metric_block(metric), score=f"{score:.1f}")
     messages = [("system", render("judge_reason_system")), ("user", f"{show_sample(task, sample)}\n\n{question}")]
-    try:
-        answer = await judge.text(messages, scope=scope, temperature=0.2, max_tokens=_MAX_TOKENS)
-    except AnswerError:
-        return ""
-    return _first_words(clean_line(answer, _CHARS))
+    answer = await judge.text(messages, scope=scope, temperature=0.2, max_tokens=_MAX_TOKENS)
+    reason = _first_words(clean_line(answer, _CHARS))
+    if not reason:
+        raise AnswerUnreadable("The judge gave no reason in words; look at the sample and the metric instead.")
+    return reason
 
 
 def _first_words(text: str) -> str:

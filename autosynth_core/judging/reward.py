@@ -16,14 +16,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from statistics import NormalDist, fmean, stdev
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from autosynth_core.records import Comparison, Metric, MetricSet, Reward, Sample, Verdict
+from autosynth_core.records import Comparison, Metric, MetricSet, Reward, Sample, ScoreRow, Verdict
 
 __all__ = [
     "Difference",
-    "ScoreRow",
-    "ScoredMetric",
     "difference",
     "link",
     "read_workflow_scores",
@@ -40,28 +38,6 @@ _ENOUGH_SEEDS = 3  # below this a paired comparison claims nothing
 _ENOUGH_WEIGHT = 0.5  # share of the metrics' weight that must have been read
 _DECIMALS = 9  # differences finer than this are rounding noise of floats, not of judges
 _SERIES_UP_TO = 1000  # degrees of freedom
-
-
-class ScoreRow(Protocol):
-    """What a row must say to be scored. The store's rows and ``ScoredMetric`` both do."""
-
-    @property
-    def seed_id(self) -> str: ...
-    @property
-    def replicate(self) -> int: ...
-    @property
-    def metric(self) -> str: ...
-    @property
-    def score(self) -> float | None: ...
-
-
-class ScoredMetric(NamedTuple):
-    """One verdict on one sample, placed by seed input and replicate."""
-
-    seed_id: str
-    replicate: int
-    metric: str
-    score: float | None
 
 
 class Difference(NamedTuple):
@@ -87,13 +63,15 @@ def to_reward(score: float) -> float:
     return (score - _LOWEST) / _SPAN
 
 
-def score_rows(samples: Iterable[Sample], verdicts: Iterable[Verdict]) -> list[ScoredMetric]:
-    """The verdicts whose subject is one of ``samples``, each with its sample's seed input and replicate."""
-    places = {sample.id: (sample.seed.id, sample.replicate) for sample in samples}
+def score_rows(samples: Iterable[Sample], verdicts: Iterable[Verdict]) -> list[ScoreRow]:
+    """The verdicts whose subject is one of ``samples``, each joined with its sample."""
+    by_id = {sample.id: sample for sample in samples}
     return [
-        ScoredMetric(*places[verdict.subject], verdict.metric, verdict.score)
-        for verdict in verdicts
-        if verdict.subject in places
+        ScoreRow(
+            sample.fingerprint, sample.seed.id, sample.replicate, each.version, each.judge, each.metric, each.score
+        )
+        for each in verdicts
+        if (sample := by_id.get(each.subject)) is not None
     ]
 
 
