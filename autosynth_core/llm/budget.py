@@ -1,0 +1,134 @@
+"""What a run may still spend.
+
+Owns the arithmetic of the caps, with what is in flight counted at its worst. The record of what was spent is the call
+log's; a budget starts from its total.
+
+Counted: answers, usable or not, at what the endpoint reports; a call whose bill was never seen (time-out, cut
+connection, cancelled after it was sent, an answer without token counts) at its worst case. Not counted:
+refused calls, and whatever an endpoint charges beyond the tokens it reports. The worst case takes a prompt at two
+bytes a token; people's text in any script has more bytes than that, but random characters may not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from autosynth_core.errors import BudgetReached, SettingsError
+from autosynth_core.llm.prices import PriceTable
+from autosynth_core.records import ChatRequest
+
+BYTES_A_TOKEN = 2
+TOKENS_A_MESSAGE = 16  # role and delimiters, rounded up
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What one call may cost at worst."""
+
+    tokens: int
+    usd: float | None  # None: price unknown
+
+
+class Budget:
+    """Caps in US dollars and in tokens (prompt and completion) over everything that is charged to it.
+
+    ``await reserve`` waits while calls in flight stand in the way and raises BudgetReached only when the call would
+    not fit beside what is really spent; so no cap is overrun, and none ends a run early because many calls are
+    in flight.
+    """
+
+    def __init__(
+        self,
+        usd_cap: float | None = None,
+        token_cap: int | None = None,
+        *,
+        spent_usd: float = 0.0,
+        spent_tokens: int = 0,
+    ) -> None:
+        self.usd_cap = usd_cap
+        self.token_cap = token_cap
+        self._spent_usd = spent_usd
+        self._spent_tokens = spent_tokens
+        self._held_usd = 0.0
+        self._held_tokens = 0
+        self._held = 0
+        self._settled = asyncio.Event()
+
+    @property
+    def spent_usd(self) -> float:
+        return self._spent_usd
+
+    @property
+    def spent_tokens(self) -> int:
+        return self._spent_tokens
+
+    @property
+    def in_flight(self) -> int:
+        """Reservations not yet settled."""
+        return self._held
+
+    def require_price(self, model: str, prices: PriceTable) -> None:
+        """Raise SettingsError when there is a cap in dollars and ``model`` has no known price."""
+        if self.usd_cap is not None and prices.price(model) is None:
+            raise SettingsError(
+                f"There is a budget in dollars but no price for {model!r}; give its price in a file named by "
+                "AUTOSYNTH_PRICES, or set a budget in tokens instead."
+            )
+
+    async def reserve(self, worst: Reservation) -> Reservation:
+        """Hold ``worst`` until it is settled. Raises BudgetReached when it can't fit any more."""
+        while True:
+            self._refuse_what_cannot_fit(worst)
+            if self._fits(worst):
+                break
+            self._settled.clear()
+            await self._settled.wait()
+        self._held += 1
+        self._held_tokens += worst.tokens
+        self._held_usd += worst.usd or 0.0
+        return worst
+
+    def settle(self, held: Reservation, tokens: int | None, usd: float | None) -> None:
+        """Replace a reservation by what was charged; None counts as the worst case."""
+        self._held -= 1
+        self._held_tokens -= held.tokens
+        self._held_usd = self._held_usd - (held.usd or 0.0) if self._held else 0.0  # no rounding error stays behind
+        self._spent_tokens += held.tokens if tokens is None else tokens
+        self._spent_usd += (held.usd or 0.0) if usd is None else usd
+        self._settled.set()
+
+    def release(self, held: Reservation) -> None:
+        """Drop a reservation for a call that certainly cost nothing."""
+        self.settle(held, 0, 0.0)
+
+    def _refuse_what_cannot_fit(self, worst: Reservation) -> None:
+        if self.token_cap is not None and self._spent_tokens + worst.tokens > self.token_cap:
+            raise BudgetReached(
+                f"The budget of {self.token_cap:,} tokens is used up: {self._spent_tokens:,} are spent and the next "
+                f"call may take {worst.tokens:,}; raise the budget to go on."
+            )
+        if self.usd_cap is None:
+            return
+        if worst.usd is None:
+            raise SettingsError(
+                "There is a budget in dollars but a model without a known price was called; give its price in a "
+                "file named by AUTOSYNTH_PRICES, or set a budget in tokens instead."
+            )
+        if self._spent_usd + worst.usd > self.usd_cap:
+            raise BudgetReached(
+                f"The budget of ${self.usd_cap:.2f} is used up: ${self._spent_usd:.4f} is spent and the next call may "
+                f"cost ${worst.usd:.4f}; raise the budget to go on."
+            )
+
+    def _fits(self, worst: Reservation) -> bool:
+        tokens = self._spent_tokens + self._held_tokens + worst.tokens
+        usd = self._spent_usd + self._held_usd + (worst.usd or 0.0)
+        return (self.token_cap is None or tokens <= self.token_cap) and (self.usd_cap is None or usd <= self.usd_cap)
+
+
+def worst_case(request: ChatRequest, prices: PriceTable) -> Reservation:
+    """The most ``request`` is expected to cost: its prompt by size, and all of its ``max_tokens``."""
+    size = sum(len(content.encode("utf-8", "surrogatepass")) for _, content in request.messages) + len(request.schema)
+    prompt = size // BYTES_A_TOKEN + TOKENS_A_MESSAGE * (len(request.messages) + 1)
+    return Reservation(prompt + request.max_tokens, prices.cost(request.model, prompt, request.max_tokens))
