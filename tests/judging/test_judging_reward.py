@@ -184,8 +184,8 @@ def test_difference_is_paired_over_seed_inputs() -> None:
     child = {seed: score + gain for (seed, score), gain in zip(parent.items(), [0.1, 0.2, 0.15, 0.12], strict=True)}
     found = difference(child, parent)
     assert found.mean == pytest.approx(0.1425)
-    assert found.se == pytest.approx(0.0213600, abs=1e-6)
-    assert (found.low, found.high) == pytest.approx((0.07452, 0.21048), abs=1e-4)
+    assert found.se == pytest.approx(0.0217466, abs=1e-6)
+    assert (found.low, found.high) == pytest.approx((0.073293, 0.211707), abs=1e-5)
     assert (found.n, found.verdict) == (4, Comparison.BETTER)
 
 
