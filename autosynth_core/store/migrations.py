@@ -33,7 +33,8 @@ _FIRST_TABLES = (
         state TEXT NOT NULL,
         reason TEXT NOT NULL,
         created REAL NOT NULL,
-        finished REAL  -- NULL: not ended, or nobody knows when (its owner was lost)
+        finished REAL,  -- NULL: not ended, or nobody knows when (its owner was lost)
+        brief TEXT NOT NULL  -- JSON of what the run works on, as it was when the run was made; "" for none
     )""",
     "CREATE INDEX runs_of_project ON runs(project_id)",
     """CREATE TABLE run_changes (
@@ -54,10 +55,6 @@ _FIRST_TABLES = (
         handled_at REAL  -- NULL: the engine has not seen it yet
     )""",
     "CREATE INDEX requests_pending ON requests(run_id) WHERE handled_at IS NULL",
-    """CREATE TABLE workflows (
-        fingerprint TEXT PRIMARY KEY,
-        source TEXT NOT NULL
-    )""",
     """CREATE TABLE nodes (
         run_id TEXT NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
         number INTEGER NOT NULL,
@@ -65,6 +62,7 @@ _FIRST_TABLES = (
         state TEXT NOT NULL,
         form TEXT NOT NULL,
         operator TEXT NOT NULL,
+        target TEXT NOT NULL,
         modification TEXT NOT NULL,
         weakness TEXT NOT NULL,
         source TEXT NOT NULL,
@@ -76,7 +74,7 @@ _FIRST_TABLES = (
         duplicate_of INTEGER,  -- NULL: no duplicate
         PRIMARY KEY (run_id, number)
     )""",
-    "CREATE INDEX nodes_by_fingerprint ON nodes(fingerprint)",
+    "CREATE INDEX nodes_by_fingerprint ON nodes(run_id, fingerprint)",
     """CREATE TABLE samples (
         id TEXT PRIMARY KEY,
         run_id TEXT NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
@@ -105,6 +103,7 @@ _FIRST_TABLES = (
     # A verdict that could not be read must not keep out the one that a later attempt gives.
     """CREATE UNIQUE INDEX verdicts_once
         ON verdicts(run_id, subject, metric, version, judge, prompt_hash, (score IS NULL))""",
+    "CREATE INDEX verdicts_of_run ON verdicts(run_id)",  # in the order given, without sorting
     """CREATE TABLE metric_sets (
         version TEXT PRIMARY KEY,
         metrics TEXT NOT NULL  -- JSON

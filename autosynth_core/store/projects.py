@@ -79,17 +79,20 @@ class Projects:
                 raise InputError("A run of this project is still going; stop it, then delete the project.")
             _delete_calls(db, project_id)
             db.put("DELETE FROM projects WHERE id = ?", (project_id,))
-            _delete_unreferenced(db)
+            db.execute("DELETE FROM metric_sets WHERE version NOT IN (SELECT version FROM run_metric_sets)")
 
     # --- runs
 
-    def add_run(self, project_id: str, kind: RunKind, settings_json: str) -> Run:
-        """A new queued run. Raises StoreError when there is no such project."""
-        run = Run(f"{kind}-{self._token()}", project_id, kind, settings_json, RunState.QUEUED, "", self._clock(), None)
+    def add_run(
+        self, project_id: str, kind: RunKind, settings_json: str, brief: str = "", state: RunState = RunState.QUEUED
+    ) -> Run:
+        """A new run. Raises StoreError when there is no such project."""
+        run_id = f"{kind}-{self._token()}"
+        run = Run(run_id, project_id, kind, settings_json, state, "", self._clock(), None, brief)
         with self._db.write() as db:
             db.put(
                 f"INSERT INTO runs ({rows.RUN}) VALUES ({rows.marks(rows.RUN)})",
-                (run.id, project_id, kind, settings_json, run.state, "", run.created, None),
+                (run.id, project_id, kind, settings_json, state, "", run.created, None, brief),
             )
         return run
 
@@ -218,9 +221,3 @@ def _delete_calls(db: SqliteConnection, project_id: str) -> None:
     db.execute(f"DELETE FROM calls WHERE run_id IN {runs} AND {unused}", (project_id,))
     db.execute(f"DELETE FROM calls WHERE run_id IS NULL AND {unused}")
     db.execute(f"UPDATE calls SET run_id = NULL WHERE run_id IN {runs}", (project_id,))
-
-
-def _delete_unreferenced(db: SqliteConnection) -> None:
-    """Forget the contents that only deleted runs named."""
-    db.execute("DELETE FROM metric_sets WHERE version NOT IN (SELECT version FROM run_metric_sets)")
-    db.execute("DELETE FROM workflows WHERE fingerprint NOT IN (SELECT fingerprint FROM nodes)")

@@ -46,7 +46,6 @@ __all__ = [
     "Lease",
     "Request",
     "RunMetricSet",
-    "SampleScore",
     "WorkflowScore",
     "task_from_json",
     "task_to_json",
@@ -80,18 +79,6 @@ class RunMetricSet(NamedTuple):
     iteration: int
     agreement: float | None  # None: there was no other candidate to agree with
     provenance: str
-
-
-class SampleScore(NamedTuple):
-    """One readable verdict (1..5) on a sample, with what the sample is of."""
-
-    fingerprint: str
-    seed_id: str
-    replicate: int
-    version: str
-    judge: str
-    metric: str
-    score: float
 
 
 class WorkflowScore(NamedTuple):
@@ -201,7 +188,7 @@ def _texts(value: object) -> dict[str, str]:
 
 
 PROJECT = "id, task, created"
-RUN = "id, project_id, kind, settings, state, reason, created, finished"
+RUN = "id, project_id, kind, settings, state, reason, created, finished, brief"
 
 
 def read_project(row: Row) -> Project:
@@ -209,15 +196,25 @@ def read_project(row: Row) -> Project:
 
 
 def read_run(row: Row) -> Run:
-    run_id, project_id, kind, settings, state, reason, created, finished = row
-    return Run(run_id, project_id, RunKind(kind), text(settings), RunState(state), text(reason), created, finished)
+    run_id, project_id, kind, settings, state, reason, created, finished, brief = row
+    return Run(
+        id=run_id,
+        project_id=project_id,
+        kind=RunKind(kind),
+        settings=text(settings),
+        state=RunState(state),
+        reason=text(reason),
+        created=created,
+        finished=finished,
+        brief=text(brief),
+    )
 
 
 # --- the tree -----------------------------------------------------------------------------------------------------
 
 
 NODE = (
-    "run_id, number, parent, state, form, operator, modification, weakness, source, fingerprint, gate, reason, "
+    "run_id, number, parent, state, form, operator, target, modification, weakness, source, fingerprint, gate, reason, "
     "repairs, metric_version, duplicate_of"
 )
 SAMPLE = "id, run_id, fingerprint, seed_id, replicate, state, ms, reason, seed, output"
@@ -228,14 +225,15 @@ FEEDBACK = "run_id, sample_id, rating, reasons, comment, edited, at"
 
 def node_row(node: Node) -> Row:
     return (
-        node.run_id, node.number, node.parent, node.state, node.form, node.operator, node.modification, node.weakness,
-        node.source, node.fingerprint, node.gate, node.reason, node.repairs, node.metric_version, node.duplicate_of,
+        node.run_id, node.number, node.parent, node.state, node.form, node.operator, node.target, node.modification,
+        node.weakness, node.source, node.fingerprint, node.gate, node.reason, node.repairs,
+        node.metric_version, node.duplicate_of,
     )  # fmt: skip
 
 
 def read_node(row: Row) -> Node:
     (
-        run_id, number, parent, state, form, operator, modification, weakness,
+        run_id, number, parent, state, form, operator, target, modification, weakness,
         source, fingerprint, gate, reason, repairs, metric_version, duplicate_of,
     ) = row  # fmt: skip
     return Node(
@@ -245,6 +243,7 @@ def read_node(row: Row) -> Node:
         state=NodeState(state),
         form=Form(form),
         operator=text(operator),
+        target=text(target),
         modification=text(modification),
         weakness=text(weakness),
         source=text(source),

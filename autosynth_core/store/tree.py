@@ -9,12 +9,12 @@ that came to an end is never replaced. Scores are queries; what they mean is lef
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from autosynth_core.records import Event, Feedback, MetricSet, Node, Sample, SampleState, Verdict, Workflow
+from autosynth_core.records import Event, Feedback, MetricSet, Node, Sample, SampleState, ScoreRow, Verdict, Workflow
 from autosynth_core.store import rows
 from autosynth_core.store.connections import Connection, Connections
-from autosynth_core.store.rows import RunMetricSet, SampleScore, WorkflowScore
+from autosynth_core.store.rows import RunMetricSet, WorkflowScore
 
 __all__ = ["Tree"]
 
@@ -56,10 +56,13 @@ class Tree:
             found = db.put(f"SELECT {rows.NODE} FROM nodes WHERE run_id = ? ORDER BY number", (run_id,)).fetchall()
         return [rows.read_node(row) for row in found]
 
-    def workflow(self, fingerprint: str) -> Workflow | None:
-        """The text first seen under this fingerprint."""
+    def workflow(self, run_id: str, fingerprint: str) -> Workflow | None:
+        """The workflow of this fingerprint, in the words of the run's first node that has it."""
         with self._db.read() as db:
-            row = db.put("SELECT source FROM workflows WHERE fingerprint = ?", (fingerprint,)).fetchone()
+            row = db.put(
+                "SELECT source FROM nodes WHERE run_id = ? AND fingerprint = ? ORDER BY number LIMIT 1",
+                (run_id, fingerprint),
+            ).fetchone()
         return None if row is None else Workflow(rows.text(row[0]), fingerprint)
 
     # --- samples
@@ -82,9 +85,7 @@ class Tree:
 
     def samples(self, run_id: str, fingerprint: str | None = None) -> list[Sample]:
         """In the order they were made."""
-        where, values = "run_id = ?", [run_id]
-        if fingerprint is not None:
-            where, values = f"{where} AND fingerprint = ?", [run_id, fingerprint]
+        where, values = _where({"run_id": run_id, "fingerprint": fingerprint})
         with self._db.read() as db:
             found = db.put(f"SELECT {rows.SAMPLE} FROM samples WHERE {where} ORDER BY rowid", values).fetchall()
         return [rows.read_sample(row) for row in found]
@@ -103,33 +104,41 @@ class Tree:
         self, run_id: str, *, subjects: Iterable[str] | None = None, version: str | None = None
     ) -> list[Verdict]:
         """In the order they were given, unread ones included."""
-        wanted = None if subjects is None else rows.to_json(list(subjects))
+        where, values = _where({"run_id": run_id, "version": version})
+        if subjects is not None:
+            where += " AND subject IN (SELECT value FROM json_each(?))"
+            values.append(rows.to_json(list(subjects)))
         with self._db.read() as db:
-            found = db.put(
-                f"SELECT {rows.VERDICT} FROM verdicts WHERE run_id = ?1 AND ifnull(version = ?2, 1) "
-                "AND (?3 IS NULL OR subject IN (SELECT value FROM json_each(?3))) ORDER BY id",
-                (run_id, version, wanted),
-            ).fetchall()
+            found = db.put(f"SELECT {rows.VERDICT} FROM verdicts WHERE {where} ORDER BY id", values).fetchall()
         return [rows.read_verdict(row) for row in found]
 
-    def sample_scores(self, run_id: str, version: str | None = None) -> list[SampleScore]:
-        """Every readable verdict on a sample of the run, in the order given. Unread verdicts are left out."""
-        with self._db.read() as db:
-            found = db.put(
-                "SELECT fingerprint, seed_id, replicate, version, judge, metric, score FROM verdicts "
-                "JOIN samples ON samples.id = subject WHERE verdicts.run_id = ? AND ifnull(version = ?, 1) "
-                "AND score IS NOT NULL ORDER BY verdicts.id",
-                (run_id, version),
-            ).fetchall()
-        return [SampleScore._make(row) if type(row[5]) is type(row[4]) is str else _decoded(row) for row in found]
+    def sample_scores(
+        self, run_id: str, *, fingerprint: str | None = None, version: str | None = None, judge: str | None = None
+    ) -> list[ScoreRow]:
+        """Every readable verdict on a sample of the run, in the order given; unread verdicts are left out.
 
-    def workflow_scores(self, run_id: str) -> list[WorkflowScore]:
-        """Every readable verdict on a workflow's text in the run, in the order given."""
+        Of one workflow, one version of the metrics or one judge where given.
+        """
+        given = {"fingerprint": fingerprint, "version": version, "judge": judge}
+        where, values = _where({"verdicts.run_id": run_id, **given})
         with self._db.read() as db:
             found = db.put(
-                "SELECT subject, judge, metric, score FROM verdicts WHERE run_id = ? AND version = ? "
-                "AND score IS NOT NULL ORDER BY id",
-                (run_id, WORKFLOW_VERSION),
+                "SELECT fingerprint, seed_id, replicate, version, judge, metric, score FROM verdicts JOIN samples "
+                f"ON samples.id = subject WHERE {where} AND score IS NOT NULL ORDER BY verdicts.id",
+                values,
+            ).fetchall()
+        return [ScoreRow._make(row) if type(row[5]) is type(row[4]) is str else _decoded(row) for row in found]
+
+    def workflow_scores(
+        self, run_id: str, *, fingerprint: str | None = None, judge: str | None = None
+    ) -> list[WorkflowScore]:
+        """Every readable verdict on a workflow's text in the run, in the order given."""
+        given = {"subject": fingerprint, "judge": judge}
+        where, values = _where({"run_id": run_id, "version": WORKFLOW_VERSION, **given})
+        with self._db.read() as db:
+            found = db.put(
+                f"SELECT subject, judge, metric, score FROM verdicts WHERE {where} AND score IS NOT NULL ORDER BY id",
+                values,
             ).fetchall()
         return [
             WorkflowScore(subject, rows.text(judge), rows.text(metric), score)
@@ -204,9 +213,15 @@ class Tree:
         return list(latest.values())
 
 
-def _decoded(row: rows.Row) -> SampleScore:
+def _where(wanted: Mapping[str, str | None]) -> tuple[str, list[str]]:
+    """The condition that the columns have the values that are given, and those values."""
+    given = {column: value for column, value in wanted.items() if value is not None}
+    return " AND ".join(f"{column} = ?" for column in given), list(given.values())
+
+
+def _decoded(row: rows.Row) -> ScoreRow:
     """A score row in which a model gave a metric or itself a name that is not UTF-8."""
-    return SampleScore._make(rows.text(value) if isinstance(value, bytes) else value for value in row)
+    return ScoreRow._make(rows.text(value) if isinstance(value, bytes) else value for value in row)
 
 
 def _put_node(db: Connection, node: Node) -> None:
@@ -217,8 +232,6 @@ def _put_node(db: Connection, node: Node) -> None:
         f"ON CONFLICT (run_id, number) DO UPDATE SET {changes}",
         rows.node_row(node),
     )
-    if node.fingerprint:
-        db.put("INSERT INTO workflows VALUES (?, ?) ON CONFLICT DO NOTHING", (node.fingerprint, node.source))
 
 
 def _add_event(db: Connection, event: Event) -> int:
