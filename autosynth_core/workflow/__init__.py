@@ -5,7 +5,9 @@ Owns the text of a workflow and everything that may happen to it without a model
 
 from __future__ import annotations
 
+from autosynth_core.workflow.baseline import output_schema, plain_workflow
 from autosynth_core.workflow.contract import ALLOWED_MODULES, HOST_FUNCTIONS, contract_text
+from autosynth_core.workflow.export import export_script
 from autosynth_core.workflow.fingerprint import fingerprint
 from autosynth_core.workflow.output import Output, check_output
 from autosynth_core.workflow.preflight import preflight
@@ -21,6 +23,9 @@ __all__ = [
     "Sandbox",
     "check_output",
     "contract_text",
+    "export_script",
     "fingerprint",
+    "output_schema",
+    "plain_workflow",
     "preflight",
 ]
