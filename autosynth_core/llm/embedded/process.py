@@ -29,7 +29,7 @@ from autosynth_core.llm.embedded.files import DEFAULT_MODEL, ModelFile
 SLOTS = 4  # requests served at once
 CONTEXT = 4096  # tokens a slot, prompt and answer together
 LOAD_TIMEOUT_S = 180.0
-STOP_TIMEOUT_S = 5.0
+STOP_TIMEOUT_S = 2.0
 _POLL_S = 0.25
 _LAST_LINES = 30
 

