@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import random
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -294,3 +296,39 @@ def test_a_file_that_is_too_large_is_not_read_whole(tmp_path: Path) -> None:
         file.truncate(4 * 1024**3)  # sparse: it takes no room on the disk
     with pytest.raises(TaskFileError, match="larger than 32 MB"):
         load_task(path)
+
+
+ODDITIES: list[Any] = [None, True, 0, -1.5, 10**400, "", " ", "x", "\0", "\ud800", "{}", [], {}, [[]], {"": ""}, [None]]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_mutation_escapes_as_another_error(seed: int) -> None:
+    rng = random.Random(seed)
+    for _ in range(150):
+        raw = small_task()
+        for _ in range(rng.randint(1, 3)):
+            mutate(raw, rng)
+        try:
+            parse_task(json.dumps(raw).encode(), "mine.json")
+        except TaskFileError as error:
+            assert_one_sentence(str(error))
+
+
+def mutate(raw: dict[str, Any], rng: random.Random) -> None:
+    """Replace, add or remove something at a random depth."""
+    at: Any = raw
+    while True:
+        keys = list(at) if isinstance(at, dict) else list(range(len(at)))
+        if not keys:
+            return
+        key = rng.choice(keys)
+        if isinstance(at[key], dict | list) and rng.random() < 0.7:
+            at = at[key]
+            continue
+        if rng.random() < 0.3:
+            del at[key]
+        elif isinstance(at, dict) and rng.random() < 0.3:
+            at[rng.choice(["", "a b", "\ud800", "__init__", "x" * 99, "class"])] = copy.deepcopy(rng.choice(ODDITIES))
+        else:
+            at[key] = copy.deepcopy(rng.choice(ODDITIES))
+        return
