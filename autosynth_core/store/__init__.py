@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autosynth_core.store.archive import export_project, import_project
 from autosynth_core.store.rows import (
     CallRow,
     Lease,
@@ -20,6 +21,8 @@ __all__ = [
     "RunMetricSet",
     "Store",
     "WorkflowScore",
+    "export_project",
+    "import_project",
     "task_from_json",
     "task_to_json",
 ]
