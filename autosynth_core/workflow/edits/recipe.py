@@ -1,0 +1,98 @@
+"""A workflow told in plain words.
+
+Owns what a page says of any workflow, whoever wrote it: its steps and its prompts. A text that is no Python has none.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+
+from autosynth_core.workflow.edits.flow import calls_in, pipeline
+from autosynth_core.workflow.edits.program import HOST, Function, Program, documented, folded, parse
+
+_LONGEST = 160  # characters of a description
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of a workflow."""
+
+    name: str  # the stage function's; for a lone call of a model, what its answer is called
+    description: str  # a few plain words, or the first line of the function's docstring
+    prompts: tuple[str, ...]  # the prompt constants it uses, in the order of the text
+
+
+def stages(source: str) -> list[Stage]:
+    """The steps of a workflow, first to last; [] when the text can't be read as one."""
+    program = _readable(source)
+    if program is None:
+        return []
+    flow = pipeline(program)
+    if flow:
+        return [_function_stage(program, name) for name in flow.stages]
+    return _steps(program) or [_function_stage(program, "generate")]
+
+
+def prompt_constants(source: str) -> dict[str, str]:
+    """The texts of a workflow's constants in capitals, by name, in the order of the text."""
+    program = _readable(source)
+    if program is None:
+        return {}
+    texts = {name: folded(value) for name, value in program.constants.items() if name.isupper()}
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+def _readable(source: str) -> Program | None:
+    try:
+        program = parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # whatever a broken text makes of the parser
+        return None
+    return program if "generate" in program.functions else None
+
+
+def _steps(program: Program) -> list[Stage]:
+    """The awaited calls within ``generate``, of models and of the program's own functions."""
+    generate = program.functions["generate"]
+    named = _answers(generate)
+    steps: list[Stage] = []
+    for call in calls_in(generate):
+        callee = call.func.id if isinstance(call.func, ast.Name) else ""
+        if callee in HOST:
+            used = _prompts_in(program, call)
+            name = named.get(id(call)) or (used[0].lower() if used else callee)
+            steps.append(Stage(name, _words(name), used))
+        elif isinstance(program.functions.get(callee), ast.AsyncFunctionDef):
+            stage = _function_stage(program, callee)
+            if stage not in steps[-1:]:
+                steps.append(stage)
+    return steps
+
+
+def _function_stage(program: Program, name: str) -> Stage:
+    told = documented(program.functions[name]) or _words(name)
+    used = tuple(constant for constant in prompt_names(program) if constant in program.reach(name))
+    return Stage(name, told[:_LONGEST].rstrip("."), used)
+
+
+def prompt_names(program: Program) -> list[str]:
+    """The constants in capitals that hold text."""
+    return [name for name, value in program.constants.items() if name.isupper() and folded(value) is not None]
+
+
+def _prompts_in(program: Program, node: ast.AST) -> tuple[str, ...]:
+    names = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+    return tuple(name for name in prompt_names(program) if name in names)
+
+
+def _answers(function: Function) -> dict[int, str]:
+    """What the variable is called that a call's answer goes to, by the call's identity."""
+    return {
+        id(node.value.value): node.targets[0].id
+        for node in ast.walk(function)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Await) and isinstance(node.targets[0], ast.Name)
+    }
+
+
+def _words(name: str) -> str:
+    return " ".join(name.lower().replace("_", " ").split())
