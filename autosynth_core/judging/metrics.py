@@ -40,8 +40,8 @@ if TYPE_CHECKING:  # the OpenAI client takes a second to import, and pages only 
 __all__ = ["MetricProposal", "agreements", "metrics_schema", "propose_metrics", "similarity", "starting_metrics"]
 
 _TEMPERATURE = 0.8
-_NAME, _DESCRIPTION, _END = (3, 40), (20, 180), (10, 120)  # characters, least and most
-_TOKENS_EACH = 320  # room for a metric in a language that takes a token a character
+_NAME, _DESCRIPTION, _END = (3, 40), (15, 240), (8, 160)  # characters, least and most; the prompt asks for less
+_TOKENS_EACH = 360  # room for a metric in a language that takes a token a character
 # What is shown is bounded so that question and answer fit the 4096 tokens that the embedded model has a slot.
 _SAMPLES_SHOWN, _SAMPLE_CHARS = 3, 600
 _TASK_CHARS, _TASK_PART_CHARS, _EXAMPLE_CHARS = 2000, 600, 600
