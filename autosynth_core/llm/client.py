@@ -391,8 +391,8 @@ def _is_transient(status: int) -> bool:
 def _status(request: ChatRequest, read: Completion) -> str:
     if read.refusal:
         return "refused"
-    if read.finish_reason == "length" and request.max_tokens > SHORT_ANSWER_TOKENS:
-        return "truncated"
+    if read.finish_reason == "length" and (request.max_tokens > SHORT_ANSWER_TOKENS or read.is_empty):
+        return "truncated"  # an empty one too: a model that thinks before it answers used up its tokens
     return "empty" if read.is_empty else "ok"
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
-from autosynth_core.errors import AnswerError, AnswerUnreadable, RequestRefused
+from autosynth_core.errors import AnswerError, AnswerTruncated, AnswerUnreadable, RequestRefused
 from autosynth_core.llm.client import Client
 from autosynth_core.llm.digits import digit_in, expected_score
 from autosynth_core.llm.protocol import printable
@@ -23,6 +23,7 @@ from autosynth_core.records import Answer, Capabilities, ChatRequest, Scope, Ver
 
 TOP_LOGPROBS = 20
 SAMPLED_TOKENS = 8
+THINKING_TOKENS = 2048  # for models that think before they write the digit
 SHOWN_CHARS = 6000  # of a bad answer, when it is shown for repair
 
 _JSON_MODE = {"response_format": {"type": "json_object"}}
@@ -53,6 +54,7 @@ class Model:
         self.capabilities = capabilities
         self._extra = dict(extra if extra is not None else _EMBEDDED if client.endpoint.embedded else {})
         # a penalty on repeated tokens would count against digits that stand in the prompt's scale
+        self._thinks = False  # learned from its answers
         self._digit_extra = {name: value for name, value in self._extra.items() if "penalty" not in name}
 
     async def text(
@@ -119,17 +121,32 @@ class Model:
     async def _sampled(
         self, messages: Sequence[tuple[str, str]], scope: Scope, draws: int, draw: str, before: str = ""
     ) -> Digit:
+        digit = Digit(None, VerdictMethod.SAMPLED)
+        if not self._thinks:
+            try:
+                digit = await self._draw(messages, scope, draws, draw, SAMPLED_TOKENS)
+            except AnswerTruncated:  # no text at all within so few tokens: it thinks where nobody sees it
+                self._thinks = True
+        if self._thinks:
+            digit = await self._draw(messages, scope, draws, draw, THINKING_TOKENS)
+        return replace(digit, reason=f"{before}; {digit.reason}") if before and digit.score is None else digit
+
+    async def _draw(
+        self, messages: Sequence[tuple[str, str]], scope: Scope, draws: int, draw: str, max_tokens: int
+    ) -> Digit:
         requests = [
-            self._request(messages, 1.0, SAMPLED_TOKENS, f"{draw}#{number}", self._digit_extra)
-            for number in range(draws)
+            self._request(messages, 1.0, max_tokens, f"{draw}#{number}", self._digit_extra) for number in range(draws)
         ]
         answers = await _all_or_answer_errors([self.client.complete(request, scope) for request in requests])
-        digits = [digit_in(answer.text) for answer in answers]
+        digits = [digit_in(without_thinking(answer.text)) for answer in answers]
         read = [digit for digit in digits if digit is not None]
         if read:
             return Digit(fmean(read), VerdictMethod.SAMPLED)
-        reason = f"no digit from 1 to 5 in {len(digits)} sampled answers, such as {answers[0].text.strip()[:60]!r}"
-        return Digit(None, VerdictMethod.SAMPLED, f"{before}; {reason}" if before else reason)
+        sample = answers[0].text.strip()[:60]
+        self._thinks = self._thinks or sample.startswith("<think")
+        return Digit(
+            None, VerdictMethod.SAMPLED, f"no digit from 1 to 5 in {len(digits)} sampled answers, such as {sample!r}"
+        )
 
     def _with_form(self, messages: Sequence[tuple[str, str]], schema: str) -> list[tuple[str, str]]:
         """The messages, with the form spelled out where the endpoint does not hold the model to it."""

@@ -60,7 +60,7 @@ async def probe(
 
 
 def _request(
-    model: str, name: str, *, max_tokens: int = 64, schema: str = "", top_logprobs: int = 0, extra: str = ""
+    model: str, name: str, *, max_tokens: int = 256, schema: str = "", top_logprobs: int = 0, extra: str = ""
 ) -> ChatRequest:
     messages = (("user", render(f"llm_probe_{name}")),)
     return ChatRequest(model, messages, 0.0, max_tokens, schema, top_logprobs, "probe", extra)

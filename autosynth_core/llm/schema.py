@@ -17,7 +17,7 @@ from autosynth_core.llm.protocol import printable
 _THINKING = re.compile(r"\A\s*<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
 _FENCE = re.compile(r"```[A-Za-z0-9]*[ \t]*\n(.*?)```", re.DOTALL)
 _MAX_DEPTH = 40
-_MAX_STEPS = 100_000
+_MAX_STEPS = 30_000
 _MAX_STARTS = 64  # places tried for the beginning of an object
 
 

@@ -48,7 +48,7 @@ class Fault(StrEnum):
 class Faults:
     """Which calls fail and how: decided by the request's content, how often it was tried, and the seed alone.
 
-    ``rate`` is 0..1 an attempt; ``in_a_row`` bounds how often the same request fails one after another (None: no bound).
+    ``rate`` is 0..1 an attempt; ``in_a_row`` bounds how often one request fails in a row (None: no bound).
     ``retry_after`` is the header's value where one is sent.
     """
 
