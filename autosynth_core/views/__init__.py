@@ -1,0 +1,34 @@
+"""Read-only shapes of what the store holds, for the pages and the commands.
+
+Owns counting, arranging and wording. Computes from records, keeps nothing but ``scored``'s small cache, changes
+nothing: commands to the engine go through ``engine``, edits of a task through the store.
+"""
+
+from __future__ import annotations
+
+from autosynth_core.views.estimate import Estimate, estimate
+from autosynth_core.views.node import NodeView, SampleView, node
+from autosynth_core.views.projects import ProjectCard, RoundView, projects, rounds, searches
+from autosynth_core.views.runs import BestPoint, RunHeader, best_so_far, feed, header
+from autosynth_core.views.tree import TreeNode, TreeView, tree
+
+__all__ = [
+    "BestPoint",
+    "Estimate",
+    "NodeView",
+    "ProjectCard",
+    "RoundView",
+    "RunHeader",
+    "SampleView",
+    "TreeNode",
+    "TreeView",
+    "best_so_far",
+    "estimate",
+    "feed",
+    "header",
+    "node",
+    "projects",
+    "rounds",
+    "searches",
+    "tree",
+]

@@ -1,0 +1,103 @@
+"""One recipe up close: what changed, its prompts and code, its samples, their verdicts and its calls.
+
+Owns the reading together of what the store holds on one node. Rendering is the page's.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from autosynth_core.errors import InputError
+from autosynth_core.records import MetricSet, Node, Sample, SampleState, Verdict
+from autosynth_core.search.scores import NodeScore
+from autosynth_core.store import CallRow, Store
+from autosynth_core.views import words
+from autosynth_core.views.scored import scored_run
+from autosynth_core.workflow.edits import Stage, prompt_constants, stages
+
+__all__ = ["NodeView", "SampleView", "diff", "node"]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleView:
+    """A sample with the verdicts of its node's metric set. ``mean`` is their plain mean, 1..5; None: none was read."""
+
+    sample: Sample
+    verdicts: tuple[Verdict, ...]
+    mean: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """All there is to see of one node. ``parent_source`` and ``diff`` are "" for the root."""
+
+    node: Node
+    score: NodeScore | None
+    is_best: bool
+    against_parent: str
+    parent_source: str
+    diff: str
+    stages: tuple[Stage, ...]
+    prompts: Mapping[str, str]
+    metrics: MetricSet | None
+    samples: tuple[SampleView, ...]
+    workflow_verdicts: tuple[Verdict, ...]
+    calls: tuple[CallRow, ...]
+
+
+def node(store: Store, run_id: str, number: int) -> NodeView:
+    """Everything on one node. Raises InputError when the run has no such node."""
+    scored = scored_run(store, run_id)
+    if number not in scored.nodes:
+        raise InputError(f"This run has no recipe number {number}; choose another one.")
+    this = scored.nodes[number]
+    parent = scored.nodes.get(this.parent) if this.parent is not None else None
+    score = scored.scores.get(number)
+    readable = bool(this.fingerprint)
+    return NodeView(
+        node=this,
+        score=score,
+        is_best=number == scored.best,
+        against_parent=words.compared(score.against_parent, this.parent) if score else "",
+        parent_source=parent.source if parent else "",
+        diff=diff(parent.source, this.source, this.parent or 0, number) if parent else "",
+        stages=tuple(stages(this.source)) if readable else (),
+        prompts=prompt_constants(this.source) if readable else {},
+        metrics=store.metric_set(this.metric_version) if this.metric_version else None,
+        samples=_samples(store, run_id, this),
+        workflow_verdicts=tuple(store.verdicts(run_id, subjects=[this.fingerprint])) if readable else (),
+        calls=tuple(store.calls_of(run_id, node=number)),
+    )
+
+
+def diff(before: str, after: str, parent: int, number: int) -> str:
+    """A unified diff between two recipes' texts."""
+    lines = difflib.unified_diff(
+        before.splitlines(), after.splitlines(), f"recipe {parent}", f"recipe {number}", n=2, lineterm=""
+    )
+    return "\n".join(lines)
+
+
+def _samples(store: Store, run_id: str, this: Node) -> tuple[SampleView, ...]:
+    if not this.fingerprint:
+        return ()
+    samples = store.samples(run_id, fingerprint=this.fingerprint)
+    return with_verdicts(samples, store.verdicts(run_id, subjects=[s.id for s in samples], version=this.metric_version))
+
+
+def with_verdicts(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[SampleView, ...]:
+    """The samples with their verdicts, finished ones first, in the order of their inputs."""
+    by_subject: dict[str, list[Verdict]] = defaultdict(list)
+    for verdict in verdicts:
+        by_subject[verdict.subject].append(verdict)
+    order = sorted(samples, key=lambda s: (s.state is not SampleState.OK, sorted(s.seed.values.items()), s.replicate))
+    return tuple(SampleView(s, tuple(by_subject[s.id]), _mean(by_subject[s.id])) for s in order)
+
+
+def _mean(verdicts: Sequence[Verdict]) -> float | None:
+    read = [verdict.score for verdict in verdicts if verdict.score is not None]
+    return fmean(read) if read else None

@@ -1,0 +1,75 @@
+"""A run's nodes with their scores, read from the store once per state of the run.
+
+Owns the one place where views turn stored rows into scores, and the only cache: by database, run and
+``Store.tree_version``, so that a page that refreshes every other second computes only what is new.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from autosynth_core.config import RunSettings
+from autosynth_core.records import Node, RunKind, ScoreRow
+from autosynth_core.search.scores import NodeScore, best, node_scores, visits
+from autosynth_core.store import Store
+
+__all__ = ["ScoredRun", "scored_run"]
+
+_KEPT = 16
+_cache: OrderedDict[tuple[str, str, object], ScoredRun] = OrderedDict()
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRun:
+    """Nodes by number, the scores of those that have one, how often each was visited, and the best one's number."""
+
+    nodes: Mapping[int, Node]
+    scores: Mapping[int, NodeScore]
+    visits: Mapping[int, int]
+    best: int | None
+
+    def path(self, number: int | None) -> list[int]:
+        """A node and its ancestors, up to the root; empty for None or a number that is not there."""
+        path: list[int] = []
+        while number is not None and number in self.nodes and number not in path:
+            path.append(number)
+            number = self.nodes[number].parent
+        return path
+
+
+def scored_run(store: Store, run_id: str) -> ScoredRun:
+    """The run's nodes and scores as they stand. A round's nodes are not judged and have no scores."""
+    key = (str(store.path), run_id, store.tree_version(run_id))
+    with _lock:
+        if key in _cache:
+            _cache.move_to_end(key)
+            return _cache[key]
+    found = _read(store, run_id)
+    with _lock:
+        _cache[key] = found
+        while len(_cache) > _KEPT:
+            _cache.popitem(last=False)
+    return found
+
+
+def _read(store: Store, run_id: str) -> ScoredRun:
+    run = store.run(run_id)
+    nodes = store.nodes(run_id)
+    scores: dict[int, NodeScore] = {}
+    if run.kind is RunKind.SEARCH:
+        weight = RunSettings.model_validate_json(run.settings).workflow_weight
+        sets = {entry.metric_set.version: entry.metric_set for entry in store.metric_sets(run_id)}
+        rows = (ScoreRow(*row) for row in store.sample_scores(run_id))
+        scores = node_scores(nodes, rows, sets, _of_workflows(store, run_id), weight)
+    return ScoredRun({node.number: node for node in nodes}, scores, visits(nodes), best(scores))
+
+
+def _of_workflows(store: Store, run_id: str) -> dict[str, list[float]]:
+    scores: dict[str, list[float]] = defaultdict(list)
+    for row in store.workflow_scores(run_id):
+        scores[row.fingerprint].append(row.score)
+    return scores

@@ -1,0 +1,1 @@
+"""The screens, one a file, and under ``parts`` what they share."""

@@ -1,0 +1,1 @@
+"""What the screens share: safe text, the session, charts, and how an output looks."""

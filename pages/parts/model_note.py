@@ -1,0 +1,53 @@
+"""Which models are in use, said on every screen, and loudly where it is the small one.
+
+Owns that note. Choosing models is the settings screen's.
+"""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import urlsplit
+
+import streamlit as st
+
+from autosynth_core import engine
+from autosynth_core.llm.embedded import DEFAULT_MODEL, installed
+from autosynth_core.llm.endpoint import Endpoint, resolve
+from pages.parts.session import store
+from pages.parts.text import plain
+
+__all__ = ["endpoint", "model_note", "warn_if_embedded"]
+
+
+def endpoint() -> Endpoint | None:
+    """The endpoint in use; None: the embedded model. Raises SettingsError for an address that can't be used."""
+    return resolve(engine.load_models(store()), os.environ)
+
+
+def model_note() -> None:
+    """One line for the sidebar."""
+    place = endpoint()
+    if place is None:
+        st.caption("Model: the small built-in one, for trying things out. You can connect a better one in Settings.")
+    else:
+        st.caption(f"Model: {plain(urlsplit(place.base_url).netloc)}")
+
+
+def warn_if_embedded() -> bool:
+    """Say on a screen that starts work that the embedded model is used, and what is missing. True when it is used."""
+    if endpoint() is not None:
+        return False
+    if installed(DEFAULT_MODEL):
+        st.info(
+            "**The built-in model is in use.** It is small: fine for seeing how everything works, too weak to trust "
+            "for real material, and slow without a fast computer. For real work, connect a better model.",
+            icon=":material/info:",
+        )
+    else:
+        st.warning(
+            "**No model is connected yet.** Connect one, or download the small built-in one (1.1 GB, free) to try "
+            "things out.",
+            icon=":material/download:",
+        )
+    st.page_link("pages/settings.py", label="Open Settings", icon=":material/settings:")
+    return True

@@ -1,0 +1,288 @@
+"""The live part of the search screen: figures, buttons, the two pictures and the feed.
+
+Owns drawing and the choice of a recipe; the choice itself is kept in the address, so that the picture, which loses its
+selection when it changes, need not remember it.
+"""
+
+from __future__ import annotations
+
+import time
+
+import pandas as pd
+import streamlit as st
+
+from autosynth_core import engine
+from autosynth_core.records import Command, NodeState, RunState
+from autosynth_core.views import RunHeader, TreeNode, TreeView, best_so_far, feed, header, tree, words
+from pages.parts.charts import best_line, tree_figure
+from pages.parts.session import guarded_call, set_parameter, store
+from pages.parts.text import clean, plain, short
+
+__all__ = ["live"]
+
+_PLAY = ":material/play_arrow:"
+_CHANGED = "node was chosen"
+_QUIET_BAR = {"displayModeBar": False}
+_TREE_BAR = {"displaylogo": False, "scrollZoom": True, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
+_ASKED = {Command.PAUSE: "Pausing…", Command.STOP: "Stopping…", Command.RESUME: "Going on…"}
+
+
+@guarded_call
+def live(run_id: str, state: RunState) -> None:
+    """Everything that changes while a search runs. ``state`` is the run's when the page was drawn."""
+    now = header(store(), run_id)
+    if now.state is not state or st.session_state.pop(_CHANGED, False):
+        st.rerun()
+    _state(now)
+    _figures(now)
+    _failures(now)
+    view = tree(store(), run_id)
+    points = best_so_far(store(), run_id)
+    if not points:
+        st.info(
+            "The first recipe is being tried. Its score appears here as soon as it has one."
+            if now.active
+            else "No recipe has a score yet."
+        )
+    line, news = st.columns([3, 2])
+    with line:
+        if points:
+            st.markdown("**Best so far**")
+            st.plotly_chart(
+                best_line(points, now.planned),
+                key=f"line:{run_id}",
+                config=_QUIET_BAR,
+                alt="Best reward after each recipe",
+            )
+    with news:
+        _feed(run_id)
+    if view.nodes:
+        _recipes(run_id, view)
+
+
+# --- the header ------------------------------------------------------------------------------------------------------
+
+
+def _state(now: RunHeader) -> None:
+    said, buttons = st.columns([3, 2], vertical_alignment="center")
+    with said:
+        asked = f" ({_ASKED[now.asked]})" if now.asked else ""
+        st.markdown(f"**{plain(now.in_words + asked)}**")
+        if now.reason:
+            st.error(plain(now.reason), icon=":material/error:")
+        st.progress(min(1.0, now.done / max(1, now.planned)))
+    with buttons, st.container(horizontal=True, horizontal_alignment="right"):
+        _buttons(now)
+
+
+def _buttons(now: RunHeader) -> None:
+    if now.state in (RunState.RUNNING, RunState.QUEUED):
+        waiting = now.state is RunState.QUEUED or now.asked is not None
+        st.button("Pause", icon=":material/pause:", key="pause", on_click=_pause, args=(now.run_id,), disabled=waiting)
+    if now.active:
+        st.button("Stop", icon=":material/stop:", key="stop", on_click=_stop, args=(now.run_id,))
+    if now.state not in (RunState.RUNNING, RunState.QUEUED, RunState.FINISHED):
+        st.button("Resume", icon=_PLAY, key="resume", type="primary", on_click=_resume, args=(now.run_id,))
+    if not now.active:
+        _going_on(now)
+
+
+def _going_on(now: RunHeader) -> None:
+    """Go on beyond what was planned, with more recipes or a larger budget."""
+    with st.popover("Try more recipes", icon=":material/add:"):
+        total = st.number_input(
+            "Recipes in all", now.done + 1, 10_000, max(now.planned, now.done) + 10, key=f"total:{now.run_id}"
+        )
+        budget = None
+        if now.budget_usd is not None:
+            budget = st.number_input(
+                "Spend at most (US dollars)", 0.01, None, now.budget_usd, step=1.0, key=f"cap:{now.run_id}"
+            )
+        st.button("Go on", type="primary", key="extend", on_click=_extend, args=(now.run_id, total, budget))
+
+
+@guarded_call
+def _pause(run_id: str) -> None:
+    engine.pause(store(), run_id)
+
+
+@guarded_call
+def _stop(run_id: str) -> None:
+    engine.stop(store(), run_id)
+
+
+@guarded_call
+def _resume(run_id: str) -> None:
+    engine.resume(store(), run_id)
+
+
+@guarded_call
+def _extend(run_id: str, iterations: int, budget_usd: float | None) -> None:
+    engine.resume(store(), run_id, iterations=iterations, budget_usd=budget_usd)
+
+
+def _figures(now: RunHeader) -> None:
+    recipes, best, cost, left = st.columns(4)
+    recipes.metric("Recipes tried", f"{now.done} / {now.planned}", border=True)
+    best.metric(
+        "Best reward (0 to 1)",
+        f"{now.best.reward.total:.2f}" if now.best else "–",
+        _gain(now),
+        help=_best_help(now),
+        border=True,
+    )
+    cost.metric(
+        "Spent" if now.usage.usd or now.budget_usd else "Tokens used",
+        *_cost(now),
+        delta_color="off",
+        border=True,
+        delta_arrow="off",
+    )
+    left.metric(
+        "Time left",
+        words.duration(now.seconds_left).removeprefix("about ").capitalize() if now.state is RunState.RUNNING else "–",
+        now.left_basis or None,
+        delta_color="off",
+        delta_arrow="off",
+        border=True,
+    )
+
+
+def _gain(now: RunHeader) -> str | None:
+    if now.best is None or now.first is None or now.best.node == now.first.node:
+        return None
+    return f"{now.best.reward.total - now.first.reward.total:+.2f} over the first"
+
+
+def _best_help(now: RunHeader) -> str | None:
+    if now.best is None:
+        return None
+    worth = now.best.reward
+    return (
+        f"Recipe {now.best.node}. With 95% confidence between {worth.low:.2f} and {worth.high:.2f}, over "
+        f"{words.count(worth.n, 'input')}. Samples {now.best.sample_score:.2f} and recipe "
+        f"{now.best.workflow_score:.2f} on the judge's scale from 1 to 5."
+    )
+
+
+def _cost(now: RunHeader) -> tuple[str, str | None]:
+    """What was used, and against which cap."""
+    tokens = now.usage.prompt_tokens + now.usage.completion_tokens
+    used = f"{tokens:,} tokens"
+    if now.budget_tokens:
+        used += f" of {now.budget_tokens:,}"
+    if not now.usage.usd and now.budget_usd is None:
+        return _thousands(tokens), f"of {_thousands(now.budget_tokens)}" if now.budget_tokens else "no cost known"
+    unknown = f", {words.count(now.usage.unpriced, 'call')} without a known price" if now.usage.unpriced else ""
+    cap = f" of {words.money(now.budget_usd)}" if now.budget_usd else ""
+    return words.money(now.usage.usd) + cap, used + unknown
+
+
+def _thousands(tokens: int) -> str:
+    return f"{tokens:,}" if tokens < 100_000 else f"{tokens / 1e6:.2f} million"
+
+
+def _failures(now: RunHeader) -> None:
+    """What went wrong, counted: nothing is hidden, and nothing of it is a low score."""
+    parts = []
+    if now.broken:
+        parts.append(f"{words.count(now.broken, 'recipe')} did not work and cost no judging")
+    if now.duplicates:
+        parts.append(f"{words.count(now.duplicates, 'repeat')} of an earlier recipe skipped")
+    if now.unscored:
+        parts.append(f"{words.count(now.unscored, 'recipe')} could not be scored")
+    if now.failures:
+        failed = sum(number for _, number in now.failures)
+        kinds = ", ".join(f"{kind} {number}" for kind, number in now.failures)
+        parts.append(f"{words.count(failed, 'model call')} failed and was tried again ({kinds})")
+    if now.metric_versions > 1:
+        parts.append(f"the judge's criteria were thought over {words.count(now.metric_versions - 1, 'time')}")
+    if now.usage.cached:
+        parts.append(f"{words.count(now.usage.cached, 'answer')} reused at no cost")
+    if parts:
+        st.caption(plain("; ".join(parts).capitalize() + "."))
+
+
+def _feed(run_id: str) -> None:
+    st.markdown("**What is happening**")
+    now = time.time()
+    with st.container(height=260, border=True):
+        for event in feed(store(), run_id):
+            about = f"recipe {event.node}, " if event.node is not None else ""
+            st.caption(f"{plain(about + words.ago(event.at, now))}: {plain(short(event.message, 300))}")
+
+
+# --- the recipes -----------------------------------------------------------------------------------------------------
+
+
+def _recipes(run_id: str, view: TreeView) -> None:
+    st.markdown("**Recipes** · choose one in the picture or in the list to see it below")
+    picture, listed = st.columns([3, 2])
+    with picture:
+        key = f"tree:{run_id}"
+        st.plotly_chart(
+            tree_figure(view),
+            key=key,
+            on_select=lambda: _choose_point(key),
+            selection_mode="points",
+            config=_TREE_BAR,
+            alt="Tree of recipes; the list beside it holds the same",
+        )
+        st.caption(
+            "Each circle is a recipe, below the one it was made from. Colour: reward. Size: how often it was built on. "
+            "Thick line: the way to the best. Cross: did not work. Diamond: repeats another."
+        )
+        if view.folded:
+            st.caption(
+                f"{words.count(view.folded, 'recipe')} further down is not drawn; the best and what leads there are."
+            )
+    with listed:
+        _list(run_id, view)
+
+
+def _choose_point(key: str) -> None:
+    points = st.session_state[key]["selection"]["points"]
+    number = points[0].get("customdata") if points else None
+    _choose(number[0] if isinstance(number, list) else number)
+
+
+def _choose(number: object) -> None:
+    if isinstance(number, int) and not isinstance(number, bool):
+        set_parameter("node", str(number))
+        st.session_state[_CHANGED] = True
+
+
+def _list(run_id: str, view: TreeView) -> None:
+    ordered = sorted(view.nodes, key=lambda node: (-(node.reward.total if node.reward else -1.0), node.number))
+    table = pd.DataFrame([_row(node, view.best) for node in ordered])
+    key = f"list:{run_id}"
+    st.dataframe(
+        table,
+        key=key,
+        on_select=lambda: _choose_row(key, [node.number for node in ordered]),
+        selection_mode="single-row",
+        hide_index=True,
+        height=max(220, min(460, 90 + 70 * max(node.depth for node in view.nodes))),
+        column_config={
+            "Recipe": st.column_config.TextColumn(width="small"),
+            "Reward": st.column_config.NumberColumn(format="%.2f", width="small"),
+            "95% range": st.column_config.TextColumn(width="small"),
+            "What changed": st.column_config.TextColumn(width="large"),
+        },
+    )
+
+
+def _row(node: TreeNode, best: int | None) -> dict[str, object]:
+    state = "" if node.state is NodeState.SCORED else f" ({words.node_state(node.state)})"
+    return {
+        "Recipe": f"{node.number}{' ★' if node.number == best else ''}{state}",
+        "Reward": node.reward.total if node.reward else None,
+        "95% range": f"{node.reward.low:.2f}–{node.reward.high:.2f}" if node.reward else "",
+        "What changed": clean(node.modification or ("The first recipe" if node.parent is None else node.reason)),
+    }
+
+
+def _choose_row(key: str, numbers: list[int]) -> None:
+    rows = st.session_state[key]["selection"]["rows"]
+    if rows and rows[0] < len(numbers):
+        _choose(numbers[rows[0]])
