@@ -30,11 +30,15 @@ class ModelSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    base_url: str = Field("", description="OpenAI-compatible base URL; empty: OPENAI_BASE_URL, OpenAI's own where only a key is set, else the embedded model")
-    optimizer: str = Field("", description="model that writes and changes workflows")
-    evaluator: str = Field("", description="model that writes metrics and judges")
-    generator: str = Field("", description="model that the workflows call")
-    second_judge: str = Field("", description="another model that judges; empty: none")
+    base_url: str = Field(
+        default="",
+        description="OpenAI-compatible base URL; empty: OPENAI_BASE_URL, OpenAI's own where only a key is set, "
+        "else the embedded model",
+    )
+    optimizer: str = Field(default="", description="model that writes and changes workflows")
+    evaluator: str = Field(default="", description="model that writes metrics and judges")
+    generator: str = Field(default="", description="model that the workflows call")
+    second_judge: str = Field(default="", description="another model that judges; empty: none")
 
 
 class CallSettings(BaseModel):
@@ -65,24 +69,38 @@ class RunSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    iterations: Annotated[int, Field(ge=1, le=10_000, description="children tried, the first workflow not counted")] = 30
+    iterations: Annotated[int, Field(ge=1, le=10_000, description="children tried, the first workflow not counted")] = (
+        30
+    )
     workers: Annotated[int, Field(ge=1, le=64, description="expansions at once")] = 4
     seed: Annotated[int, Field(ge=0, description="seed of all randomness")] = 0
     strategy: Strategy = Strategy.SOFT_TOP_K
     expansion: Expansion = Expansion.AUTO
     top_k: Annotated[int, Field(ge=1, le=50)] = 3
     seed_inputs: Annotated[int, Field(ge=2, le=200, description="seed inputs a workflow is run on")] = 6
-    workflow_weight: Annotated[float, Field(ge=0, le=1, description="share of the workflow score in the reward: R = (1 - w) sample + w workflow")] = 0.5
+    workflow_weight: Annotated[
+        float,
+        Field(ge=0, le=1, description="share of the workflow score in the reward: R = (1 - w) sample + w workflow"),
+    ] = 0.5
     metric_count: Annotated[int, Field(ge=1, le=8)] = 4
     metric_candidates: Annotated[int, Field(ge=1, le=9, description="candidate metric sets for self-consistency")] = 3
-    metric_refresh: Annotated[int, Field(ge=0, le=1000, description="metrics are regenerated every so many iterations; 0: never")] = 1
-    verdict_draws: Annotated[int, Field(ge=1, le=9, description="digits sampled a verdict where there are no log-probabilities")] = 3
+    metric_refresh: Annotated[
+        int, Field(ge=0, le=1000, description="metrics are regenerated every so many iterations; 0: never")
+    ] = 1
+    verdict_draws: Annotated[
+        int, Field(ge=1, le=9, description="digits sampled a verdict where there are no log-probabilities")
+    ] = 3
     epsilon: Annotated[float, Field(ge=0, le=1, description="convergence threshold in reward units")] = 0.05
     patience: Annotated[int, Field(ge=1, le=1000, description="iterations over which the gain is measured")] = 5
-    extended_after: Annotated[int, Field(ge=0, description="set when a finished run is extended: convergence is looked for after this iteration")] = 0
+    extended_after: Annotated[
+        int,
+        Field(ge=0, description="set when a finished run is extended: convergence is looked for after this iteration"),
+    ] = 0
     repairs: Annotated[int, Field(ge=0, le=5, description="times a failing proposal is sent back with its error")] = 3
     budget_usd: Annotated[float | None, Field(gt=0, description="cap in US dollars; none: no cap")] = None
-    budget_tokens: Annotated[int | None, Field(gt=0, description="cap in tokens, prompt and completion; none: no cap")] = None
+    budget_tokens: Annotated[
+        int | None, Field(gt=0, description="cap in tokens, prompt and completion; none: no cap")
+    ] = None
     models: ModelSettings = ModelSettings()
     calls: CallSettings = CallSettings()
     limits: SampleLimits = SampleLimits()
@@ -95,7 +113,9 @@ class RoundSettings(BaseModel):
 
     number: Annotated[int, Field(ge=1, le=20)] = 1
     samples: Annotated[int, Field(ge=1, le=50)] = 6
-    previous: str = Field("", description="run id of the round whose feedback this one answers; empty: first round")
+    previous: str = Field(
+        default="", description="run id of the round whose feedback this one answers; empty: first round"
+    )
     seed: Annotated[int, Field(ge=0)] = 0
     repairs: Annotated[int, Field(ge=0, le=5)] = 3
     budget_usd: Annotated[float | None, Field(gt=0)] = None

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from autosynth_core.judging.reward import difference
+from autosynth_core.judging import difference
 from autosynth_core.search.scores import NodeScore
 
 __all__ = ["TopMean", "converged", "gain_upper_bound", "top_mean"]

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from autosynth_core.judging.reward import Difference, difference, link, reward, seed_scores
+from autosynth_core.judging import Difference, difference, link, reward, seed_scores
 from autosynth_core.records import MetricSet, Node, NodeState, Reward, ScoreRow
 
 __all__ = ["NodeScore", "best", "node_scores", "score_node", "visits"]
@@ -44,7 +44,7 @@ def score_node(
     workflow_scores: Sequence[float],
     weight: float,
 ) -> NodeScore | None:
-    """The score of one node from seed scores (seed id -> 1..5) under its own version; None where too little is scored."""
+    """The score of one node from seed scores (seed id -> 1..5) under its version; None where too little is scored."""
     if parent is None or parent_same_version is None:
         linked, against = dict(own), None
     else:

@@ -6,7 +6,7 @@ Owns the shape of the tree and its counts. How a parent is picked stands in ``se
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from autosynth_core.records import Node, NodeState
@@ -23,7 +23,9 @@ class Tree:
         self.scores: dict[int, NodeScore] = {}
         self.children: dict[int, list[int]] = {}
         self.visits: Counter[int] = Counter()
-        self.value: Counter[int] = Counter()  # sum of the rewards backpropagated through a node, each 0..1
+        self.value: defaultdict[int, float] = defaultdict(
+            float
+        )  # sum of the rewards backpropagated through a node, each 0..1
         self.in_flight: dict[int, int] = {}  # iteration -> the parent it expands
 
     def add(self, node: Node, score: NodeScore | None) -> None:

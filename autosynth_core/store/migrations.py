@@ -37,6 +37,10 @@ _FIRST_TABLES = (
         brief TEXT NOT NULL  -- JSON of what the run works on, as it was when the run was made; "" for none
     )""",
     "CREATE INDEX runs_of_project ON runs(project_id)",
+    """CREATE TABLE settings (
+        name TEXT PRIMARY KEY,
+        value TEXT NOT NULL  -- JSON; never a key or a password
+    )""",
     """CREATE TABLE run_changes (
         run_id TEXT PRIMARY KEY REFERENCES runs(id) ON DELETE CASCADE,
         n INTEGER NOT NULL  -- raised by triggers with every row that a page may show

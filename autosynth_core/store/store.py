@@ -1,7 +1,8 @@
 """The store: one SQLite file, records in, records out.
 
 Owns how a store is opened. Its methods are in ``projects`` (projects, runs, leases, commands), ``tree`` (nodes,
-samples, verdicts, metric sets, events, feedback) and ``calls`` (model calls, usage, capabilities).
+samples, verdicts, metric sets, events, feedback) and ``calls`` (model calls, usage, capabilities) and
+``waiting`` (what the engine polls, what a person chose in Settings).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from autosynth_core.store.calls import Calls
 from autosynth_core.store.connections import Connections
 from autosynth_core.store.projects import Projects
 from autosynth_core.store.tree import Tree
+from autosynth_core.store.waiting import Waiting
 
 __all__ = ["Store"]
 
@@ -27,7 +29,7 @@ def _random_token() -> str:
     return secrets.token_hex(4)
 
 
-class Store(Projects, Tree, Calls):
+class Store(Projects, Tree, Calls, Waiting):
     """Everything that outlives a process. Usable from several threads and several processes at once.
 
     Each method is one transaction, committed when it returns; all of them may raise StoreError. What is looked up by

@@ -1,0 +1,112 @@
+"""``doctor``: what is configured, reachable and installed, and what to do about what is not."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from autosynth_core.commands.report import print_json
+from autosynth_core.config import ModelSettings
+from autosynth_core.engine import load_models, test_connection
+from autosynth_core.errors import AutoSynthError, StoreError
+from autosynth_core.llm import discover, embedded, resolve
+from autosynth_core.store import Store
+
+__all__ = ["doctor_command"]
+
+_PACKAGES = ("streamlit", "openai", "pydantic-monty", "xllamacpp", "sqlite-utils", "pandas", "plotly", "networkx")
+_MODEL_BYTES = 1_200_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. ``remedy`` is "" when it is well."""
+
+    what: str
+    state: str
+    remedy: str = ""
+
+
+def doctor_command(args: argparse.Namespace) -> int:
+    """Print the findings. Returns 0 when a search could start, 3 when the models can't be used, 2 for the rest."""
+    findings = [_python(), *_packages(), _database(args.db)]
+    models = asyncio.run(_models(args.db, args.base_url or ""))
+    if args.json:
+        rows = [{"what": each.what, "state": each.state, "remedy": each.remedy} for each in findings + models]
+        print_json({"ok": not any(each.remedy for each in findings + models), "findings": rows})
+    else:
+        for each in findings + models:
+            print(f"{'!!' if each.remedy else 'ok'}  {each.what}: {each.state}")
+            if each.remedy:
+                print(f"      {each.remedy}")
+    if any(each.remedy for each in findings):
+        return 2
+    return 3 if any(each.remedy for each in models) else 0
+
+
+def _python() -> Finding:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    remedy = "" if sys.version_info >= (3, 11) else "Install Python 3.11 or newer."
+    return Finding("Python", version, remedy)
+
+
+def _packages() -> list[Finding]:
+    found = []
+    for name in _PACKAGES:
+        try:
+            found.append(Finding(name, metadata.version(name)))
+        except metadata.PackageNotFoundError:
+            found.append(Finding(name, "not installed", "Run: pip install -r requirements.txt"))
+    return found
+
+
+def _database(path: Path) -> Finding:
+    if not path.exists():
+        return Finding("Database", f"{path} will be made when it is first used")
+    try:
+        with Store.open(path) as store:
+            return Finding("Database", f"{path}, {len(store.runs())} runs")
+    except StoreError as error:
+        return Finding("Database", str(path), str(error))
+
+
+async def _models(path: Path, base_url: str) -> list[Finding]:
+    findings = [
+        Finding("Model server on this machine", f"{found.name} at {found.base_url}: {', '.join(found.models[:5])}")
+        for found in await discover()
+    ]
+    try:
+        settings = _chosen(path, base_url)
+        if resolve(settings, os.environ) is None:
+            return [*findings, _embedded()]
+        with Store.open(path) as store:
+            lines = await test_connection(settings, store)
+        return [*findings, *(Finding("Models", line) for line in lines)]
+    except AutoSynthError as error:
+        return [*findings, Finding("Models", "can't be used", str(error))]
+
+
+def _chosen(path: Path, base_url: str) -> ModelSettings:
+    if base_url or not path.exists():
+        return ModelSettings(base_url=base_url)
+    with Store.open(path) as store:
+        return load_models(store)
+
+
+def _embedded() -> Finding:
+    what = "Embedded model"
+    if embedded.installed():
+        return Finding(what, f"{embedded.DEFAULT_MODEL} is installed; good for trying, connect a larger one for work")
+    place = embedded.cache_dir()
+    near = next(folder for folder in (place, *place.parents) if folder.exists())
+    if shutil.disk_usage(near).free < _MODEL_BYTES:
+        return Finding(
+            what, "not fetched", f"Free 1.2 GB on the disk of {place}, then: python -m autosynth_core models pull"
+        )
+    return Finding(what, "not fetched yet; it is when first needed (1.1 GB)")

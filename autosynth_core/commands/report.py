@@ -1,0 +1,69 @@
+"""How commands speak: a line a person reads, or one JSON object as the last line of standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from autosynth_core.records import Usage
+from autosynth_core.search import NodeScore
+from autosynth_core.store import Store
+from autosynth_core.views import header
+
+__all__ = ["print_json", "say", "status_of"]
+
+
+def say(text: str) -> None:
+    """A line for a person, on standard error, so that standard output holds results alone."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One object on one line of standard output."""
+    print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
+def status_of(store: Store, run_id: str) -> dict[str, Any]:
+    """What ``search``, ``resume`` and ``status`` report. ``iterations`` counts finished ones, the first workflow not."""
+    head = header(store, run_id)
+    return {
+        "run_id": head.run_id,
+        "state": head.state.value,
+        "reason": store.run(run_id).reason,
+        "iterations": head.done,
+        "nodes": len(store.nodes(run_id)),
+        "broken": head.broken,
+        "duplicates": head.duplicates,
+        "unscored": head.unscored,
+        "first": _score(head.first),
+        "best": _score(head.best),
+        "usage": _usage(head.usage),
+        "failures": dict(head.usage.failures),
+    }
+
+
+def _score(score: NodeScore | None) -> dict[str, Any] | None:
+    """``reward`` and ``ci`` in 0..1, the scores on 1..5."""
+    if score is None:
+        return None
+    return {
+        "node": score.node,
+        "reward": round(score.reward.total, 4),
+        "ci": [round(score.reward.low, 4), round(score.reward.high, 4)],
+        "sample_score": round(score.sample_score, 3),
+        "workflow_score": round(score.workflow_score, 3),
+    }
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    """``usd`` is null when nothing that was used has a known price; ``unpriced`` calls are missing from it."""
+    priced = usage.calls == 0 or usage.unpriced < usage.calls
+    return {
+        "calls": usage.calls,
+        "cached": usage.cached,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "usd": round(usage.usd, 6) if priced else None,
+        "unpriced": usage.unpriced,
+    }

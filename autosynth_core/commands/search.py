@@ -1,0 +1,212 @@
+"""``search``, ``resume``, ``status`` and ``runs``: a search from the command line, with the engine in this process."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from pydantic import ValidationError
+from tqdm import tqdm
+
+from autosynth_core.commands.report import print_json, say, status_of
+from autosynth_core.config import ModelSettings, RunSettings
+from autosynth_core.engine import Owner, resume, start_search, suggested_settings, uses_embedded
+from autosynth_core.engine.control import LIVE
+from autosynth_core.engine.owner import STALE_AFTER_S
+from autosynth_core.errors import InputError, SettingsError, StoreError
+from autosynth_core.records import RunKind, RunState
+from autosynth_core.store import Store
+from autosynth_core.taskfile import load_task
+from autosynth_core.views import feed, header
+
+__all__ = ["INTERRUPTED", "resume_command", "runs_command", "search_command", "status_command"]
+
+FINISHED, BAD_INPUT, ENDPOINT, INTERRUPTED = 0, 2, 3, 130
+_LOOK_S = 0.2
+
+
+def search_command(args: argparse.Namespace) -> int:
+    """Search on a task file. Returns the exit status."""
+    task = load_task(args.task_file)
+    settings = _settings(args)
+    with Store.open(args.db) as store:
+        project = store.add_project(task)
+        run = start_search(store, project.id, settings, state=RunState.STOPPED)
+        return _work(store, run.id, args)
+
+
+def resume_command(args: argparse.Namespace) -> int:
+    """Go on with a run, or extend a finished one. Returns the exit status."""
+    with Store.open(args.db) as store:
+        store.mark_interrupted(time.time(), STALE_AFTER_S)
+        run = store.run(args.run_id)
+        lease = store.lease(run.id)
+        if run.state in LIVE and lease is not None:
+            raise InputError(
+                f"Run {run.id} is {run.state.value} in another process ({lease.owner}); stop it there, or wait "
+                f"{STALE_AFTER_S:.0f} seconds if that process is gone."
+            )
+        if run.kind is not RunKind.SEARCH:
+            raise InputError(f"Run {run.id} is a round of samples, which is made again on the Initialize page.")
+        resume(store, run.id, iterations=args.iterations, budget_usd=args.budget_usd)
+        store.set_run_state(run.id, RunState.STOPPED)
+        return _work(store, run.id, args)
+
+
+def status_command(args: argparse.Namespace) -> int:
+    """Print how a run stands."""
+    with _existing(args.db) as store:
+        status = status_of(store, args.run_id)
+        if args.json:
+            print_json(status)
+        else:
+            print(_in_lines(store, args.run_id, status))
+    return 0
+
+
+def runs_command(args: argparse.Namespace) -> int:
+    """List the searches in a database, the newest first."""
+    with _existing(args.db) as store:
+        rows = [status_of(store, run.id) for run in reversed(store.runs(kind=RunKind.SEARCH))]
+    if args.json:
+        print_json({"runs": rows})
+        return 0
+    for row in rows:
+        best = f"best {row['best']['reward']:.2f}" if row["best"] else "nothing scored"
+        print(f"{row['run_id']}  {row['state']:<12} {row['iterations']:>4} iterations  {best}")
+    if not rows:
+        say("No searches yet; start one with: python -m autosynth_core search TASK_FILE")
+    return 0
+
+
+def _existing(path: Path) -> Store:
+    if not path.exists():
+        raise StoreError(f"There is no database at {path}; give its path with --db.")
+    return Store.open(path)
+
+
+def _settings(args: argparse.Namespace) -> RunSettings:
+    """The suggested settings with what was given on the command line. Raises SettingsError."""
+    try:
+        models = ModelSettings(
+            base_url=args.base_url or "",
+            optimizer=args.optimizer_model or "",
+            evaluator=args.evaluator_model or "",
+            generator=args.generator_model or "",
+            second_judge=args.second_judge_model or "",
+        )
+        given = {
+            "iterations": args.iterations,
+            "workers": args.workers,
+            "seed": args.seed,
+            "strategy": args.strategy,
+            "expansion": args.expansion,
+            "seed_inputs": args.seed_inputs,
+            "metric_refresh": args.metric_refresh,
+            "workflow_weight": args.workflow_weight,
+            "budget_usd": args.budget_usd,
+        }
+        base = suggested_settings(uses_embedded(models)).model_dump()
+        return RunSettings.model_validate(
+            {**base, "models": models, **{name: value for name, value in given.items() if value is not None}}
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "--" + "-".join(str(part) for part in first["loc"]).replace("_", "-")
+        raise SettingsError(f"{where}: {first['msg']}.") from error
+
+
+def _work(store: Store, run_id: str, args: argparse.Namespace) -> int:
+    """Run the engine on this one run until it ends; Ctrl-C interrupts it, keeping everything paid for."""
+    interrupted = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    owner = Owner(args.db, only=frozenset({run_id}))
+    owner.start()
+    store.set_run_state(run_id, RunState.QUEUED)
+    try:
+        _watch(store, run_id, owner, interrupted, quiet=args.json)
+    finally:
+        owner.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if owner.failure is not None:
+        raise owner.failure
+    return _conclude(store, run_id, args)
+
+
+def _watch(store: Store, run_id: str, owner: Owner, interrupted: threading.Event, *, quiet: bool) -> None:
+    """Show progress until the run ends or somebody interrupts."""
+    say(f"Run {run_id} in {store.path}")
+    total = header(store, run_id).planned
+    told = max((event.id for event in feed(store, run_id, 1)), default=0)
+    with tqdm(total=total, unit="recipe", disable=quiet or not sys.stderr.isatty(), dynamic_ncols=True) as bar:
+        while owner.alive and not interrupted.is_set() and store.run(run_id).state in LIVE:
+            interrupted.wait(_LOOK_S)
+            events = store.events(run_id, after_id=told)
+            for event in events:
+                told = event.id
+                tqdm.write(event.message, file=sys.stderr)
+            if events:
+                _show(bar, store, run_id)
+    if interrupted.is_set():
+        say("Stopping: waiting for the model calls already under way, so that nothing paid for is lost.")
+
+
+def _show(bar: tqdm[Any], store: Store, run_id: str) -> None:
+    head = header(store, run_id)
+    bar.n = head.done
+    if head.best is not None:
+        bar.set_postfix_str(f"best {head.best.reward.total:.2f}, {head.usage.calls} calls")
+    bar.refresh()
+
+
+def _conclude(store: Store, run_id: str, args: argparse.Namespace) -> int:
+    run = store.run(run_id)
+    status = status_of(store, run_id)
+    again = f"python -m autosynth_core resume {run_id} --db {args.db}"
+    if run.state in (RunState.INTERRUPTED, RunState.STOPPED, RunState.PAUSED):
+        say(f"Interrupted; nothing paid for is lost. Go on with: {again}")
+    elif run.state is RunState.FAILED:
+        say(f"{run.reason}\nWhen that is mended, go on with: {again}")
+    if args.json:
+        print_json(status)
+    else:
+        print(_in_lines(store, run_id, status))
+    if run.state is RunState.FINISHED:
+        return FINISHED
+    return ENDPOINT if run.state is RunState.FAILED else INTERRUPTED
+
+
+def _in_lines(store: Store, run_id: str, status: dict[str, Any]) -> str:
+    """A status for a person."""
+    usage, lines = status["usage"], [f"Run {run_id}: {header(store, run_id).in_words}"]
+    lines.append(
+        f"{status['iterations']} recipes tried, {status['broken']} broken, {status['duplicates']} duplicates, "
+        f"{status['unscored']} not scored"
+    )
+    for name in ("first", "best"):
+        score = status[name]
+        if score:
+            low, high = score["ci"]
+            lines.append(
+                f"{name.capitalize()}: number {score['node']}, reward {score['reward']:.3f} ({low:.3f} to {high:.3f}), "
+                f"samples {score['sample_score']:.2f} of 5, workflow {score['workflow_score']:.2f} of 5"
+            )
+    money = "price unknown" if usage["usd"] is None else f"{usage['usd']:.4f} USD"
+    tokens = f"{usage['prompt_tokens']} + {usage['completion_tokens']} tokens"
+    lines.append(f"{usage['calls']} calls paid, {usage['cached']} answered from the log, {tokens}, {money}")
+    if status["failures"]:
+        lines.append(
+            "Failed attempts, tried again: " + ", ".join(f"{kind} {n}" for kind, n in status["failures"].items())
+        )
+    return "\n".join(lines)

@@ -1,0 +1,95 @@
+"""What a page or a command can ask for. All of it only writes to the database; the engine's thread picks it up."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from autosynth_core.config import RoundSettings, RunSettings
+from autosynth_core.engine.brief import Brief, make_brief, newest_workflow, reviewed
+from autosynth_core.errors import InputError
+from autosynth_core.initialization import accepted_examples, with_feedback
+from autosynth_core.llm import resolve
+from autosynth_core.records import Command, NodeState, Run, RunKind, RunState
+from autosynth_core.store import Store
+
+__all__ = ["LIVE", "extend", "pause", "resume", "start_round", "start_search", "stop"]
+
+LIVE = (RunState.QUEUED, RunState.RUNNING, RunState.PAUSED)
+
+
+def start_search(store: Store, project_id: str, settings: RunSettings, *, state: RunState = RunState.QUEUED) -> Run:
+    """Add a search on the project's task as it stands now. Raises InputError (no such project, unusable address)."""
+    resolve(settings.models, os.environ)
+    brief = make_brief(store, project_id)
+    return store.add_run(project_id, RunKind.SEARCH, settings.model_dump_json(), brief=brief.to_json(), state=state)
+
+
+def start_round(store: Store, project_id: str, settings: RoundSettings) -> Run:
+    """Add a round of samples to look at. Its number and the round it follows are filled in from what is there."""
+    resolve(settings.models, os.environ)
+    rounds = store.runs(project_id, RunKind.ROUND)
+    finished = sorted((run for run in rounds if run.state is RunState.FINISHED), key=lambda run: run.created)
+    previous = finished[-1].id if finished else ""
+    settings = settings.model_copy(update={"number": len(finished) + 1, "previous": previous})
+    pairs = [pair for run in finished for pair in reviewed(store, run.id)]
+    brief = Brief(
+        with_feedback(store.project(project_id).task, pairs), newest_workflow(store, finished), accepted_examples(pairs)
+    )
+    return store.add_run(project_id, RunKind.ROUND, settings.model_dump_json(), brief=brief.to_json())
+
+
+def pause(store: Store, run_id: str) -> None:
+    """Let no new call start until ``resume``. Raises InputError when the run is not running."""
+    _ask_live(store, run_id, Command.PAUSE)
+
+
+def stop(store: Store, run_id: str) -> None:
+    """End the run after the calls in flight; it stays resumable. Raises InputError when it is not running."""
+    run = store.run(run_id)
+    if run.state is RunState.QUEUED:
+        store.set_run_state(run_id, RunState.STOPPED, "stopped before it began")
+        return
+    _ask_live(store, run_id, Command.STOP)
+
+
+def resume(store: Store, run_id: str, *, iterations: int | None = None, budget_usd: float | None = None) -> None:
+    """Go on with a paused, stopped, interrupted or failed run, or extend a finished one.
+
+    ``iterations`` is the new total; ``budget_usd`` the new cap. Raises InputError when there is nothing to go on with.
+    """
+    run = extend(store, run_id, iterations=iterations, budget_usd=budget_usd)
+    if run.state in (RunState.PAUSED, RunState.RUNNING):
+        store.ask(run_id, Command.RESUME, time.time())
+    elif run.state is not RunState.QUEUED:
+        store.set_run_state(run_id, RunState.QUEUED)
+
+
+def extend(store: Store, run_id: str, *, iterations: int | None = None, budget_usd: float | None = None) -> Run:
+    """Write a larger goal into a run that is not live. Raises InputError for a finished run without a larger goal."""
+    run = store.run(run_id)
+    if run.kind is not RunKind.SEARCH or run.state in LIVE:
+        return run
+    settings = RunSettings.model_validate_json(run.settings)
+    done = max((node.number for node in store.nodes(run_id) if node.state is not NodeState.RUNNING), default=0)
+    larger = iterations if iterations is not None else settings.iterations
+    if run.state is RunState.FINISHED and larger <= done and budget_usd is None:
+        raise InputError(
+            f"This search is finished after {done} of {settings.iterations} iterations; "
+            "to go on, give a larger number of iterations or a larger budget."
+        )
+    update: dict[str, object] = {"iterations": max(larger, 1)}
+    if budget_usd is not None:
+        update["budget_usd"] = budget_usd
+    if run.state is RunState.FINISHED:
+        update["extended_after"] = done
+    changed = RunSettings.model_validate({**settings.model_dump(), **update})
+    store.set_settings(run_id, changed.model_dump_json())
+    return run
+
+
+def _ask_live(store: Store, run_id: str, command: Command) -> None:
+    run = store.run(run_id)
+    if run.state not in LIVE:
+        raise InputError(f"This run is {run.state.value}; there is nothing to {command.value}.")
+    store.ask(run_id, command, time.time())

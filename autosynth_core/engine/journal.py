@@ -1,0 +1,79 @@
+"""The search's journal, kept in the store."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+
+from autosynth_core.judging import WORKFLOW_VERSION
+from autosynth_core.records import Event, MetricSet, Node, Sample, ScoreRow, Verdict
+from autosynth_core.store import Store
+
+__all__ = ["StoreJournal"]
+
+_log = logging.getLogger(__name__)
+
+
+class StoreJournal:
+    """``search.Journal`` for one run."""
+
+    def __init__(self, store: Store, run_id: str) -> None:
+        self._store = store
+        self._run_id = run_id
+
+    def put_sample(self, sample: Sample) -> None:
+        self._store.put_sample(sample)
+
+    def samples(self, fingerprint: str) -> list[Sample]:
+        return self._store.samples(self._run_id, fingerprint)
+
+    def put_verdicts(self, verdicts: Sequence[Verdict]) -> None:
+        self._store.put_verdicts(verdicts, self._run_id)
+
+    def judged(self, subjects: Sequence[str], version: str, judge: str) -> set[tuple[str, str]]:
+        found = self._store.verdicts(self._run_id, subjects=subjects, version=version)
+        return {(verdict.subject, verdict.metric) for verdict in found if verdict.judge == judge}
+
+    def score_rows(self, fingerprint: str, version: str, judge: str) -> list[ScoreRow]:
+        samples = {sample.id: sample for sample in self.samples(fingerprint)}
+        found = self._store.verdicts(self._run_id, subjects=list(samples), version=version)
+        return [
+            ScoreRow(
+                fingerprint,
+                samples[verdict.subject].seed.id,
+                samples[verdict.subject].replicate,
+                version,
+                judge,
+                verdict.metric,
+                verdict.score,
+            )
+            for verdict in found
+            if verdict.judge == judge
+        ]
+
+    def workflow_scores(self, fingerprint: str, judge: str) -> list[float]:
+        found = self._store.verdicts(self._run_id, subjects=[fingerprint], version=WORKFLOW_VERSION)
+        return [verdict.score for verdict in found if verdict.judge == judge and verdict.score is not None]
+
+    def put_metric_set(self, metrics: MetricSet, iteration: int, agreement: float | None, provenance: str) -> None:
+        self._store.put_metric_set(self._run_id, metrics, iteration, agreement, provenance)
+
+    def metric_set(self, version: str) -> MetricSet:
+        found = self._store.metric_set(version)
+        if found is None:
+            raise LookupError(f"metric set {version} of run {self._run_id} is not in the database")
+        return found
+
+    def put_node(self, node: Node) -> None:
+        self._store.put_node(node)
+
+    def put_outcome(self, node: Node, message: str) -> None:
+        self._store.put_outcome(node, [self._event(node.state.value, message, node.number)])
+
+    def event(self, kind: str, message: str, node: int | None = None) -> None:
+        self._store.add_event(self._event(kind, message, node))
+
+    def _event(self, kind: str, message: str, node: int | None) -> Event:
+        _log.info("run=%s event=%s node=%s", self._run_id, kind, "-" if node is None else node)
+        return Event(self._run_id, time.time(), kind, message, node)

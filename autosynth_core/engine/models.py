@@ -1,0 +1,219 @@
+"""Which models a run uses: from settings and environment to four models ready to be called.
+
+Owns the resolving of roles to models, the starting of the embedded model, and the remembering of what an endpoint can
+do. Calls themselves are ``llm``'s business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from autosynth_core.config import CallSettings, ModelSettings, RunSettings
+from autosynth_core.errors import ModelNotFound
+from autosynth_core.llm import (
+    Budget,
+    CallLog,
+    Checkpoint,
+    Client,
+    Endpoint,
+    MemoryCallLog,
+    Model,
+    PriceTable,
+    embedded,
+    never_pause,
+    probe,
+    resolve,
+)
+from autosynth_core.records import Capabilities, Scope
+from autosynth_core.store import Store
+
+__all__ = [
+    "Models",
+    "load_models",
+    "open_models",
+    "save_models",
+    "suggested_settings",
+    "test_connection",
+    "uses_embedded",
+]
+
+Say = Callable[[str], None]
+
+_SETTING = "models"
+_EMBEDDED_SLOTS = 4
+_EMBEDDED_TIMEOUT_S = 1800.0  # a long answer on two cores with four in flight takes minutes
+_OPENAI_DEFAULT = "gpt-4.1-mini"
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """A model a role, over one client. ``can_rewrite``: None when the optimizer has not been tried."""
+
+    client: Client
+    optimizer: Model
+    evaluator: Model
+    generator: Model
+    second_judge: Model | None
+    embedded: bool
+    can_rewrite: bool | None
+
+
+def uses_embedded(settings: ModelSettings) -> bool:
+    """Whether these settings, in this environment, mean the embedded model."""
+    return resolve(settings, os.environ) is None
+
+
+def suggested_settings(embedded: bool) -> RunSettings:
+    """Defaults for a search: the paper's, or ones that the embedded model can get through while somebody waits."""
+    if not embedded:
+        return RunSettings()
+    return RunSettings(iterations=8, workers=2, seed_inputs=4, metric_count=3, metric_candidates=2, metric_refresh=4)
+
+
+def load_models(store: Store) -> ModelSettings:
+    """The models a person chose in Settings, or none of their own."""
+    saved = store.setting(_SETTING)
+    return ModelSettings.model_validate_json(saved) if saved else ModelSettings()
+
+
+def save_models(store: Store, models: ModelSettings) -> None:
+    """Remember the choice. Raises SettingsError when the address can't be used."""
+    resolve(models, os.environ)
+    store.put_setting(_SETTING, models.model_dump_json())
+
+
+@asynccontextmanager
+async def open_models(
+    settings: ModelSettings,
+    calls: CallSettings,
+    store: Store,
+    *,
+    log: CallLog,
+    budget: Budget | None = None,
+    checkpoint: Checkpoint = never_pause,
+    say: Say = lambda text: None,
+    scope: Scope,
+) -> AsyncIterator[Models]:
+    """The models of a run. Starts (and, the first time, fetches) the embedded model where it is used.
+
+    Raises SettingsError, EndpointError or ModelFileError, each with what to do.
+    """
+    endpoint = resolve(settings, os.environ) or await _embedded_endpoint(say)
+    if endpoint.embedded:
+        calls = calls.model_copy(
+            update={
+                "max_in_flight": min(calls.max_in_flight, _EMBEDDED_SLOTS),
+                "timeout_s": max(calls.timeout_s, _EMBEDDED_TIMEOUT_S),
+            }
+        )
+    prices = PriceTable.load(os.environ, local=endpoint.embedded or endpoint.is_loopback)
+    async with Client(endpoint, log, settings=calls, prices=prices, budget=budget, checkpoint=checkpoint) as client:
+        named = await _named_roles(client, settings)
+        for name in {named.optimizer, named.evaluator, named.generator, named.second_judge} - {""}:
+            client.budget.require_price(name, prices)
+
+        async def model(name: str) -> Model:
+            capabilities = await _capabilities(client, store, name, scope, say)
+            return Model(client, name, capabilities, extra=embedded.CALL_EXTRA if endpoint.embedded else {})
+
+        optimizer = await model(named.optimizer)
+        yield Models(
+            client,
+            optimizer,
+            await model(named.evaluator),
+            await model(named.generator),
+            await model(named.second_judge) if named.second_judge else None,
+            endpoint.embedded,
+            optimizer.capabilities.rewrites,
+        )
+
+
+async def test_connection(settings: ModelSettings, store: Store) -> list[str]:
+    """What the endpoint and its models can do, a line each. Raises SettingsError, EndpointError or ModelFileError."""
+    lines: list[str] = []
+    scope = Scope("", "probe")
+    async with open_models(
+        settings, CallSettings(attempts=2, timeout_s=60), store, log=MemoryCallLog(), scope=scope, say=lines.append
+    ) as models:
+        lines = [f"Connected to {models.client.endpoint.base_url}."]
+        for role, model in _by_role(models):
+            lines.append(f"{role}: {model.name}. {_told(model.capabilities)}")
+    return lines
+
+
+def _by_role(models: Models) -> list[tuple[str, Model]]:
+    pairs = [("Optimizer", models.optimizer), ("Evaluator", models.evaluator), ("Generator", models.generator)]
+    return pairs + ([("Second judge", models.second_judge)] if models.second_judge is not None else [])
+
+
+def _told(can: Capabilities) -> str:
+    structured = "JSON by schema" if can.json_schema else "JSON mode" if can.json_mode else "plain text only"
+    verdicts = "fine-grained verdicts (log-probabilities)" if can.logprobs else "verdicts by sampled digits"
+    return f"It gives {structured} and {verdicts}; a short answer took {can.latency_ms / 1000:.1f} s."
+
+
+async def _embedded_endpoint(say: Say) -> Endpoint:
+    def start() -> embedded.RunningModel:
+        if not embedded.installed():
+            last = -1
+
+            def told(progress: embedded.Progress) -> None:
+                nonlocal last
+                percent = int(100 * progress.done / progress.total) if progress.total else 0
+                if percent // 5 != last:
+                    last = percent // 5
+                    say(f"Fetching the embedded model, {percent}% of {progress.total / 1e9:.1f} GB")
+
+            embedded.pull(progress=told)
+        return embedded.shared(progress=say)
+
+    running = await asyncio.to_thread(start)
+    return Endpoint(running.base_url, running.api_key, embedded=True)
+
+
+async def _named_roles(client: Client, settings: ModelSettings) -> ModelSettings:
+    """The settings with every role but the second judge named. Raises ModelNotFound where nothing can be named."""
+    roles = (settings.optimizer, settings.evaluator, settings.generator)
+    default = next((name for name in roles if name), "")
+    if not default and client.endpoint.embedded:
+        default = embedded.DEFAULT_MODEL
+    if not default and client.endpoint.base_url.startswith("https://api.openai.com/"):
+        default = _OPENAI_DEFAULT
+    if not default:
+        listed = await client.list_models()
+        if not listed:
+            raise ModelNotFound(
+                f"The endpoint {client.endpoint.base_url} lists no model; name a model for each role in Settings."
+            )
+        default = listed[0]
+    return settings.model_copy(
+        update={
+            "optimizer": settings.optimizer or default,
+            "evaluator": settings.evaluator or default,
+            "generator": settings.generator or default,
+        }
+    )
+
+
+async def _capabilities(client: Client, store: Store, name: str, scope: Scope, say: Say) -> Capabilities:
+    """What the model can do: remembered, else probed now. The embedded model's is known, and its address changes."""
+    if client.endpoint.embedded:
+        return Capabilities("embedded", name, json_schema=True, json_mode=True, logprobs=True, rewrites=False)
+    known = store.capabilities(client.endpoint.base_url, name)
+    if known is not None:
+        return known
+    say(f"Finding out what {name} can do")
+    found = await probe(client, name, scope=scope)
+    store.put_capabilities(found)
+    return found
+
+
+def remember_rewrites(store: Store, capabilities: Capabilities, rewrites: bool) -> Capabilities:
+    """Note whether a model rewrote a program that passed every check."""
+    changed = replace(capabilities, rewrites=rewrites)
+    store.put_capabilities(changed)
+    return changed

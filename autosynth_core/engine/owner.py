@@ -1,0 +1,223 @@
+"""The engine's thread: one a process and database, with its own event loop.
+
+It picks up queued runs by taking their lease, does what people ask for in the database, keeps its leases alive, and
+records how each run ended. When the process dies its leases go stale, and whoever opens the database next marks those
+runs interrupted. A run whose lease was lost writes nothing more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import os
+import secrets
+import threading
+import time
+from pathlib import Path
+
+from autosynth_core.engine.round_run import run_round
+from autosynth_core.engine.search_run import run_search
+from autosynth_core.engine.switch import Switch
+from autosynth_core.errors import AutoSynthError, BudgetReached, LeaseLost, RunHalted
+from autosynth_core.records import Command, Event, Run, RunKind, RunState, StopReason
+from autosynth_core.store import Store
+from autosynth_core.workflow import Sandbox
+
+__all__ = ["STALE_AFTER_S", "Owner", "ensure_started"]
+
+_log = logging.getLogger(__name__)
+
+POLL_S = 0.2
+HEARTBEAT_S = 2.0
+STALE_AFTER_S = 20.0  # ten heartbeats: a loaded machine must not lose its runs
+_MOST_RUNS = 4  # at once; more wait in the queue
+_SANDBOX_PROCESSES = 2
+
+
+class _Live:
+    """A run this thread is working on."""
+
+    def __init__(self, run: Run, task: asyncio.Task[None], switch: Switch) -> None:
+        self.run = run
+        self.task = task
+        self.switch = switch
+        self.stopped_by_person = False
+
+
+class Owner:
+    """Owns runs of one database. ``only`` limits it to certain runs (a command works on its own run alone)."""
+
+    def __init__(self, path: Path, *, only: frozenset[str] | None = None) -> None:
+        self._path = path
+        self._only = only
+        self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._live: dict[str, _Live] = {}
+        self._ending = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
+
+    def start(self) -> None:
+        """Start the thread. Raises StoreError when the database can't be used."""
+        Store.open(self._path).close()
+        self._thread = threading.Thread(target=self._run, name="autosynth-engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended the thread, if anything but ``close`` did."""
+        return self._failure
+
+    def close(self, wait_s: float = 10.0) -> None:
+        """Let calls in flight finish for up to ``wait_s``, mark the runs interrupted, end the thread."""
+        self._ending.set()
+        if self._thread is not None:
+            self._thread.join(wait_s + 5.0)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except BaseException as error:  # noqa: BLE001 - the thread's last line: keep why it ended for who asks
+            self._failure = error
+            _log.exception("the engine's thread ended")
+
+    async def _main(self) -> None:
+        with Store.open(self._path) as store:
+            async with Sandbox(processes=_SANDBOX_PROCESSES) as sandbox:
+                beat = 0.0
+                while not self._ending.is_set():
+                    now = time.time()
+                    if now - beat >= HEARTBEAT_S:
+                        beat = now
+                        self._beat(store, now)
+                    self._attend(store, sandbox, now)
+                    await asyncio.sleep(POLL_S)
+                await self._end_all()
+
+    # --- the poll -------------------------------------------------------------------------------------------
+
+    def _attend(self, store: Store, sandbox: Sandbox, now: float) -> None:
+        """Do what is asked of runs that are live here, and pick up queued ones."""
+        for run_id in store.waiting():
+            if run_id in self._live:
+                self._obey(store, self._live[run_id], now)
+            elif self._only is None or run_id in self._only:
+                self._pick_up(store, sandbox, store.run(run_id), now)
+
+    def _obey(self, store: Store, live: _Live, now: float) -> None:
+        for request in store.pending(live.run.id):
+            match request.command:
+                case Command.PAUSE:
+                    live.switch.pause()
+                    store.set_run_state(live.run.id, RunState.PAUSED, "paused by you")
+                case Command.RESUME:
+                    live.switch.resume()
+                    store.set_run_state(live.run.id, RunState.RUNNING)
+                case Command.STOP:
+                    live.stopped_by_person = True
+                    live.switch.halt(RunHalted("The run was stopped."))
+                    self._say(store, live.run.id, "stop", "Stopping: waiting for the model calls already under way.")
+            store.handled(request.id, now)
+
+    def _pick_up(self, store: Store, sandbox: Sandbox, run: Run, now: float) -> None:
+        if run.state is not RunState.QUEUED or len(self._live) >= _MOST_RUNS:
+            return
+        if not store.acquire(run.id, self._name, now, STALE_AFTER_S):
+            return
+        for request in store.pending(run.id):  # asked before this go began
+            store.handled(request.id, now)
+        store.set_run_state(run.id, RunState.RUNNING)
+        switch = Switch()
+        task = asyncio.get_running_loop().create_task(self._work(store, sandbox, run, switch))
+        self._live[run.id] = _Live(run, task, switch)
+
+    def _beat(self, store: Store, now: float) -> None:
+        for live in list(self._live.values()):
+            if not store.heartbeat(live.run.id, self._name, now):
+                live.switch.halt(LeaseLost("Another process has taken this run over."))
+        store.mark_interrupted(now, STALE_AFTER_S)
+
+    async def _end_all(self) -> None:
+        for live in self._live.values():
+            live.switch.halt(RunHalted("The program is ending."))
+        tasks = [live.task for live in self._live.values()]
+        if tasks:
+            _, slow = await asyncio.wait(tasks, timeout=10.0)
+            for task in slow:
+                task.cancel()
+            await asyncio.gather(*slow, return_exceptions=True)
+
+    # --- one run ----------------------------------------------------------------------------------------------
+
+    async def _work(self, store: Store, sandbox: Sandbox, run: Run, switch: Switch) -> None:
+        """Work on a run to its end and record how it ended."""
+        state, reason = RunState.INTERRUPTED, "the program ended; resume to go on"
+        try:
+            if run.kind is RunKind.SEARCH:
+                stop_reason: str = await run_search(run, store, sandbox, switch)
+            else:
+                await run_round(run, store, sandbox, switch)
+                stop_reason = "samples made"
+            state, reason = RunState.FINISHED, stop_reason
+        except BudgetReached as error:
+            state, reason = RunState.FINISHED, StopReason.BUDGET.value
+            self._say(store, run.id, "budget", str(error))
+        except LeaseLost:
+            _log.warning("run=%s lease lost", run.id)
+            self._live.pop(run.id, None)
+            return
+        except RunHalted:
+            if self._live[run.id].stopped_by_person:
+                state, reason = RunState.STOPPED, "stopped by you"
+        except AutoSynthError as error:
+            state, reason = RunState.FAILED, str(error)
+        except asyncio.CancelledError:
+            _log.warning("run=%s cut off with calls under way", run.id)
+        except Exception:  # noqa: BLE001 - a defect of this program: the run must say so instead of hanging
+            _log.exception("run=%s failed", run.id)
+            state, reason = RunState.FAILED, "An error in AutoSynth itself stopped this run; the log says more."
+        self._live.pop(run.id, None)
+        self._conclude(store, run.id, state, reason)
+
+    def _conclude(self, store: Store, run_id: str, state: RunState, reason: str) -> None:
+        if store.heartbeat(run_id, self._name, time.time()):
+            store.set_run_state(run_id, state, reason)
+            self._say(store, run_id, state.value, f"{state.value.capitalize()}: {reason}.".replace("..", "."))
+            store.release(run_id, self._name)
+
+    def _say(self, store: Store, run_id: str, kind: str, message: str) -> None:
+        _log.info("run=%s event=%s", run_id, kind)
+        store.add_event(Event(run_id, time.time(), kind, message))
+
+
+_owners: dict[Path, Owner] = {}
+_lock = threading.Lock()
+
+
+def ensure_started(path: Path) -> None:
+    """One engine thread for this database in this process, started when there is none. Safe from any thread.
+
+    With ``AUTOSYNTH_ENGINE=off`` nothing is started: another process is to do the work. Raises StoreError.
+    """
+    if os.environ.get("AUTOSYNTH_ENGINE") == "off":
+        return
+    place = path.expanduser().absolute()
+    with _lock:
+        owner = _owners.get(place)
+        if owner is None or not owner.alive:
+            owner = Owner(place)
+            owner.start()
+            _owners[place] = owner
+
+
+@atexit.register
+def _close_all() -> None:
+    with _lock:
+        owners = list(_owners.values())
+        _owners.clear()
+    for owner in owners:
+        owner.close()

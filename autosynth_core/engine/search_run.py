@@ -1,0 +1,175 @@
+"""One search, composed: brief and settings from the store; models, sandbox and journal put together; then run."""
+
+from __future__ import annotations
+
+from autosynth_core.config import Expansion, RunSettings
+from autosynth_core.engine.brief import Brief, read_brief
+from autosynth_core.engine.journal import StoreJournal
+from autosynth_core.engine.models import Models, open_models, remember_rewrites
+from autosynth_core.engine.switch import Switch
+from autosynth_core.errors import RunHalted
+from autosynth_core.judging import Difference, difference, judge_sample, seed_scores
+from autosynth_core.llm import Budget
+from autosynth_core.records import (
+    Form,
+    Node,
+    NodeState,
+    Proposal,
+    Run,
+    SampleState,
+    Scope,
+    StopReason,
+)
+from autosynth_core.search import (
+    Evaluator,
+    Expander,
+    Finished,
+    Search,
+    Simulator,
+    Tree,
+    in_words,
+    tries_rewriting,
+    write_first_workflow,
+)
+from autosynth_core.store import Store
+from autosynth_core.workflow import Sandbox, fingerprint
+from autosynth_core.workflow.edits import EditContext
+
+__all__ = ["run_search"]
+
+
+async def run_search(run: Run, store: Store, sandbox: Sandbox, switch: Switch) -> StopReason:
+    """Search until finished. Raises what stops a run; everything done by then is in the store."""
+    settings = RunSettings.model_validate_json(run.settings)
+    brief = read_brief(run)
+    journal = StoreJournal(store, run.id)
+    usage = store.usage(run.id)
+    budget = Budget(
+        settings.budget_usd,
+        settings.budget_tokens,
+        spent_usd=usage.usd,
+        spent_tokens=usage.prompt_tokens + usage.completion_tokens,
+    )
+    async with open_models(
+        settings.models,
+        settings.calls,
+        store,
+        log=store,
+        budget=budget,
+        checkpoint=switch,
+        say=lambda text: journal.event("models", text),
+        scope=Scope(run.id, "probe"),
+    ) as models:
+        finished = await _searched(run, store, sandbox, switch, settings, brief, journal, models)
+        if models.second_judge is not None:
+            await _second_opinion(run, settings, brief, journal, models, finished.tree)
+    return finished.reason
+
+
+async def _searched(
+    run: Run,
+    store: Store,
+    sandbox: Sandbox,
+    switch: Switch,
+    settings: RunSettings,
+    brief: Brief,
+    journal: StoreJournal,
+    models: Models,
+) -> Finished:
+    task, draw = brief.task, f"seed {settings.seed}"
+    context = EditContext(task, brief.accepted, limits=settings.limits)
+    stored = {node.number: node for node in store.nodes(run.id) if node.state is not NodeState.RUNNING}
+    can_rewrite = await _can_rewrite(run, store, sandbox, settings, models)
+    first = await _first(run, sandbox, brief, models, can_rewrite, context, draw, stored)
+    search = Search(
+        run_id=run.id,
+        task=task,
+        settings=settings,
+        first=first,
+        expander=Expander(task=task, optimizer=models.optimizer, sandbox=sandbox, context=context, draw=draw),
+        simulator=Simulator(
+            run_id=run.id,
+            task=task,
+            generator=models.generator,
+            sandbox=sandbox,
+            journal=journal,
+            limits=settings.limits,
+            draw=draw,
+        ),
+        evaluator=Evaluator(
+            run_id=run.id,
+            task=task,
+            judge=models.evaluator,
+            journal=journal,
+            settings=settings,
+            one_slot=models.embedded,
+            draw=draw,
+        ),
+        journal=journal,
+        context=context,
+        can_rewrite=can_rewrite,
+        fingerprint_of_first=fingerprint(first.source),
+        halt=lambda: switch.halt(RunHalted("The search is ending.")),
+    )
+    return await search.run(stored)
+
+
+async def _can_rewrite(run: Run, store: Store, sandbox: Sandbox, settings: RunSettings, models: Models) -> bool | None:
+    """What is known, or found out now with one small exercise, where it makes a difference."""
+    if models.can_rewrite is not None or settings.expansion is not Expansion.AUTO:
+        return models.can_rewrite if settings.expansion is Expansion.AUTO else settings.expansion is Expansion.REWRITE
+    rewrites = await tries_rewriting(models.optimizer, sandbox, Scope(run.id, "probe"))
+    remember_rewrites(store, models.optimizer.capabilities, rewrites)
+    return rewrites
+
+
+async def _first(
+    run: Run,
+    sandbox: Sandbox,
+    brief: Brief,
+    models: Models,
+    can_rewrite: bool | None,
+    context: EditContext,
+    draw: str,
+    stored: dict[int, Node],
+) -> Proposal:
+    if 0 in stored:
+        return Proposal(Form.ROOT, "", "", stored[0].modification, "", stored[0].source)
+    if brief.first_workflow:
+        return Proposal(Form.ROOT, "", "", "The recipe from the last round of feedback.", "", brief.first_workflow)
+    return await write_first_workflow(
+        brief.task,
+        models.optimizer,
+        sandbox,
+        can_rewrite=can_rewrite,
+        context=context,
+        scope=Scope(run.id, "propose", 0),
+        draw=draw,
+    )
+
+
+async def _second_opinion(
+    run: Run, settings: RunSettings, brief: Brief, journal: StoreJournal, models: Models, tree: Tree
+) -> None:
+    """The second judge compares the best workflow with the first, on the samples there are."""
+    best, judge = tree.best, models.second_judge
+    if judge is None or best is None or best == 0:
+        return
+    metrics = journal.metric_set(tree.nodes[best].metric_version)
+
+    async def scores(number: int) -> dict[str, float]:
+        node = tree.nodes[number]
+        samples = [sample for sample in journal.samples(node.fingerprint) if sample.state is SampleState.OK]
+        done = journal.judged([sample.id for sample in samples], metrics.version, judge.name)
+        for sample in samples:
+            if any((sample.id, metric.name) not in done for metric in metrics.metrics):
+                scope = Scope(run.id, "second judge", number, sample.id)
+                journal.put_verdicts(
+                    await judge_sample(brief.task, sample, metrics, judge, draws=settings.verdict_draws, scope=scope)
+                )
+        return seed_scores(journal.score_rows(node.fingerprint, metrics.version, judge.name), metrics)
+
+    gain: Difference = difference(await scores(best), await scores(0))
+    journal.event(
+        "second judge", f"The second judge, {judge.name}, finds the best against the first: {in_words(gain)}.", best
+    )

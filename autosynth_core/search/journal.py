@@ -1,0 +1,50 @@
+"""What the search asks of whoever keeps its results. The engine implements it over the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from autosynth_core.records import MetricSet, Node, Sample, ScoreRow, Verdict
+
+__all__ = ["Journal"]
+
+
+class Journal(Protocol):
+    """One run's memory. A write is committed when the call returns; the same write twice changes nothing."""
+
+    def put_sample(self, sample: Sample) -> None: ...
+
+    def samples(self, fingerprint: str) -> list[Sample]:
+        """This run's samples of one workflow."""
+        ...
+
+    def put_verdicts(self, verdicts: Sequence[Verdict]) -> None: ...
+
+    def judged(self, subjects: Sequence[str], version: str, judge: str) -> set[tuple[str, str]]:
+        """The (subject, metric) pairs among these subjects that already have a verdict."""
+        ...
+
+    def score_rows(self, fingerprint: str, version: str, judge: str) -> list[ScoreRow]:
+        """The verdicts on one workflow's samples under one version by one judge."""
+        ...
+
+    def workflow_scores(self, fingerprint: str, judge: str) -> list[float]:
+        """The workflow verdicts' scores, 1..5, one a workflow metric; unread ones left out."""
+        ...
+
+    def put_metric_set(self, metrics: MetricSet, iteration: int, agreement: float | None, provenance: str) -> None: ...
+
+    def metric_set(self, version: str) -> MetricSet: ...
+
+    def put_node(self, node: Node) -> None:
+        """Store a node that is under way."""
+        ...
+
+    def put_outcome(self, node: Node, message: str) -> None:
+        """Store a finished node and its line in the feed, both or neither."""
+        ...
+
+    def event(self, kind: str, message: str, node: int | None = None) -> None:
+        """Add a line to the run's feed, in plain words."""
+        ...
