@@ -12,10 +12,10 @@ import json
 import random as random_module
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from uuid import uuid4
 
 import aiohttp
@@ -106,6 +106,7 @@ class Client:
         self._throttles: dict[str, Throttle] = {}
         self._dialects: dict[str, frozenset[str]] = {}
         self._flights: dict[str, asyncio.Future[AutoSynthError | None]] = {}
+        self._calls: set[asyncio.Future[Answer | _Failure]] = set()
         self._in_flight = 0
         self._openai: openai.AsyncOpenAI | None = None
 
@@ -129,6 +130,7 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._openai is not None:
+            await asyncio.gather(*self._calls, return_exceptions=True)
             await self._openai.close()
             self._openai = None
 
@@ -214,12 +216,19 @@ class Client:
         throttle = self.throttle(request.model)
         async with throttle.slot() as slot:
             await self._checkpoint()
-            outcome = await self._charged_attempt(request, scope)
+            outcome = await self._to_its_end(self._charged_attempt(request, scope))
             if isinstance(outcome, Answer) or outcome.kind in (FailureKind.EMPTY, FailureKind.TRUNCATED):
                 throttle.succeeded()
             elif outcome.slow_down:
                 throttle.refused(slot, outcome.retry_after_s)
             return outcome
+
+    async def _to_its_end(self, attempt: Coroutine[Any, Any, Answer | _Failure]) -> Answer | _Failure:
+        """An attempt once begun is paid for: it is recorded also when whoever wanted it is cancelled meanwhile."""
+        call = asyncio.ensure_future(attempt)
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        return await asyncio.shield(call)
 
     async def _charged_attempt(self, request: ChatRequest, scope: Scope) -> Answer | _Failure:
         held = await self.budget.reserve(worst_case(request, self.prices))

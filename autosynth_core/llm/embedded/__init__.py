@@ -10,6 +10,7 @@ from __future__ import annotations
 from autosynth_core.llm.embedded.files import (
     CALL_EXTRA,
     DEFAULT_MODEL,
+    DIGIT_EXTRA,
     MODEL_FILES,
     ModelFile,
     ModelRow,
@@ -24,6 +25,7 @@ from autosynth_core.llm.embedded.pull import Progress, pull
 __all__ = [
     "CALL_EXTRA",
     "DEFAULT_MODEL",
+    "DIGIT_EXTRA",
     "MODEL_FILES",
     "EmbeddedModel",
     "ModelFile",

@@ -134,7 +134,11 @@ MODEL_FILES: Mapping[str, ModelFile] = MappingProxyType({model.name: model for m
 DEFAULT_MODEL = _QWEN_1_5B.name
 
 CALL_EXTRA: Mapping[str, object] = MappingProxyType({"repeat_penalty": 1.1, "cache_prompt": True})
-"""Body parameters beyond OpenAI's that every call to an embedded model should carry; see docs/embedded-model.md."""
+"""Body parameters beyond OpenAI's for every call for text or JSON; see docs/embedded-model.md."""
+
+DIGIT_EXTRA: Mapping[str, object] = MappingProxyType({"repeat_penalty": 1.0, "cache_prompt": True})
+"""The same for verdicts. The penalty counts the prompt's tokens too, so it would push a sampled digit away from those
+that the scale in the prompt names. Log-probabilities are read before it and don't change."""
 
 
 def model_file(model: ModelFile | str) -> ModelFile:
