@@ -143,24 +143,26 @@ class Connections:
             cached_statements=256,
             factory=Connection,
         )
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # opens the file, and shows what it is
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _first_connection(self) -> Connection:
-        connection = self._connect()
         try:
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        except sqlite3.OperationalError as error:
-            connection.close()
-            wal = self.path.with_name(self.path.name + "-wal")
-            if not self.read_only or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or wal.exists():
-                raise
-            # In a folder that can't be written SQLite can't make its shared-memory file. Without a log beside the
-            # file nobody is writing, and it can be read as it lies.
-            self._immutable = True
             return self._connect()
-        return connection
+        except sqlite3.OperationalError as error:
+            no_shared_memory = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+            if not self.read_only or not no_shared_memory or self.path.with_name(self.path.name + "-wal").exists():
+                raise
+        # In a folder that can't be written SQLite can't make its shared-memory file. Without a log beside the file
+        # nobody is writing, and it can be read as it lies.
+        self._immutable = True
+        return self._connect()
 
     def _prepare_place(self) -> None:
         if self.path.is_dir():

@@ -96,9 +96,10 @@ class Tree:
         """Append verdicts, all or none. A verdict given before is not given again; an unread one may be followed by a
         readable one."""
         sql = f"INSERT INTO verdicts ({rows.VERDICT}) VALUES ({rows.marks(rows.VERDICT)}) ON CONFLICT DO NOTHING"
+        given = [rows.verdict_row(verdict, run_id) for verdict in verdicts]
         with self._db.write() as db:
-            for verdict in verdicts:
-                db.put(sql, rows.verdict_row(verdict, run_id))
+            for row in given:
+                db.put(sql, row)
 
     def verdicts(
         self, run_id: str, *, subjects: Iterable[str] | None = None, version: str | None = None

@@ -409,3 +409,20 @@ def test_the_tree_version_grows_with_all_that_is_shown_and_with_nothing_else(sto
     store.heartbeat(run.id, "me", 2.0)
     store.put_node(node(other))
     assert store.tree_version(run.id) == versions[-1]
+
+
+def test_queued_runs_and_runs_with_commands_wait_for_the_engine(store: Store, run: Run) -> None:
+    asked = store.add_run(run.project_id, RunKind.SEARCH, "{}", state=RunState.FINISHED)
+    store.add_run(run.project_id, RunKind.SEARCH, "{}", state=RunState.RUNNING)
+    command = store.ask(asked.id, Command.RESUME, 1.0)
+    assert store.waiting() == [run.id, asked.id]
+    store.handled(command, 2.0)
+    store.set_run_state(run.id, RunState.RUNNING)
+    assert store.waiting() == []
+
+
+def test_a_setting_is_replaced_by_a_later_choice(store: Store) -> None:
+    assert store.setting("models") is None
+    for value in ("{}", NASTY):
+        store.put_setting("models", value)
+        assert store.setting("models") == value
