@@ -48,6 +48,7 @@ def test_running_model_lists_itself_and_answers(tiny: ModelFile, embedded: Embed
     assert running.base_url.endswith("/v1")
     assert [entry["id"] for entry in _ask(running, "/models")["data"]] == ["tiny-model"]
     body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1, "logprobs": True, "top_logprobs": 20}
+    body["temperature"] = 0  # an end-of-text token, which it might draw, comes without log-probabilities
     choice = _ask(running, "/chat/completions", body)["choices"][0]
     assert len(choice["logprobs"]["content"][0]["top_logprobs"]) == 20
 
@@ -71,6 +72,14 @@ def test_only_loopback_is_listened_on(tiny: ModelFile, embedded: EmbeddedModel) 
     port = int(running.base_url.split(":")[2].split("/")[0])
     rows = [line.split() for line in Path(f"/proc/{running.pid}/net/tcp").read_text().splitlines()[1:]]
     assert [row[1].split(":")[0] for row in rows if row[3] == "0A" and row[1].endswith(f":{port:04X}")] == ["0100007F"]
+
+
+def test_prompt_longer_than_a_slot_is_refused_not_cut(tiny: ModelFile, embedded: EmbeddedModel) -> None:
+    body = {"messages": [{"role": "user", "content": "x" * (process.CONTEXT + 1)}], "max_tokens": 1}
+    with pytest.raises(urllib.error.HTTPError, match="400") as refused:
+        _ask(embedded.start(tiny), "/chat/completions", body)
+    assert b"exceed" in refused.value.read()
+    refused.value.close()
 
 
 def test_starting_twice_gives_the_same_process(tiny: ModelFile, embedded: EmbeddedModel) -> None:
