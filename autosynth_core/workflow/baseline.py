@@ -18,15 +18,18 @@ from autosynth_core.records import FieldKind, OutputField, Task
 from autosynth_core.workflow.output import clean
 from autosynth_core.workflow.syntax import MAX_BYTES, size
 
-_LENGTHS = (6_000, 2_000, 500, 100)  # characters kept of each of the task's texts; the first that fits is taken
+_LENGTHS = (6_000, 2_000, 500, 100, 16)  # characters kept of each of the task's texts; the first that fits is taken
 _MOST_RULES = 40
+_UNCOUNTED_BYTES = 4_000
+_MOST_NESTING = 150  # Monty's parser gives up at 200
+_PREFIX = re.compile(r"(?<![\w)\]}])\s*[-+*~]")
 _MAX_TOKENS = 2048
 
 
 def plain_workflow(task: Task) -> str:
     """A workflow of one prompt and one call: ``llm`` for a single text, ``llm_json`` for anything else."""
     sources = (_workflow(task, longest) for longest in _LENGTHS)
-    return next((source for source in sources if size(source) <= MAX_BYTES), _workflow(task, _LENGTHS[-1]))
+    return next(filter(_fits, sources), _workflow(task, _LENGTHS[-1]))
 
 
 def _workflow(task: Task, longest: int) -> str:
@@ -36,12 +39,25 @@ def _workflow(task: Task, longest: int) -> str:
     return f"PROMPT = {prompt_literal(_prompt(task, names, longest))}\n\n{body}"
 
 
+def _fits(source: str) -> bool:
+    return size(source) <= MAX_BYTES and (size(source) <= _UNCOUNTED_BYTES or _nesting(source) <= _MOST_NESTING)
+
+
+def _nesting(source: str) -> int:
+    """About how deeply nested Monty's parser takes a text to be.
+
+    Above 4 kB it counts, in prompts too, brackets that are not closed, and the dashes, stars and the like that don't
+    follow a word; a comma starts the latter count anew.
+    """
+    unclosed = sum(map(source.count, "([{")) - sum(map(source.count, ")]}"))
+    return max(unclosed, 0) + max(len(_PREFIX.findall(part)) for part in source.split(","))
+
+
 def prompt_literal(text: str) -> str:
     """``text`` as a readable triple-quoted literal of Python, equal to it once read."""
     text = clean(text)
-    escaped = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"').replace("\r", "\\r")
-    if escaped.endswith('"'):
-        escaped = escaped[:-1] + '\\"'
+    escaped = text.replace("\\", "\\\\").replace("\r", "\\r")
+    escaped = re.sub(r'"{3,}|"+\Z', lambda quotes: '\\"' * len(quotes[0]), escaped)
     literal = f'"""{escaped}"""'
     return literal if ast.literal_eval(literal) == text else repr(text)
 

@@ -65,7 +65,7 @@ async def dry_run(source: str, task: Task, sandbox: Sandbox, limits: SampleLimit
         outcome = await _run(source, sandbox, limits, seed, hosts[style])
         if reason := _wrong(task, outcome, hosts[style], limits):
             return reason
-    if reason := _unfilled(source, [text for host in hosts.values() for text in host.texts]):
+    if reason := _unfilled(source, task, [text for host in hosts.values() for text in host.texts]):
         return reason
     return await _ignored_input(source, task, sandbox, limits, hosts)
 
@@ -91,10 +91,12 @@ def _answered(host: StubHost) -> str:
     return f" (the model had answered {said!r}, as a model may)" if host.calls else ""
 
 
-def _unfilled(source: str, texts: Sequence[str]) -> str:
+def _unfilled(source: str, task: Task, texts: Sequence[str]) -> str:
     """A placeholder of one of the program's strings that reached a prompt as it was."""
+    words = [*task.search_seeds[0].values.values(), *(output.name for output in task.output_fields)]
+    given = "\n".join(words)  # which may hold such braces themselves
     for name in _template_names(source):
-        if any(re.search(r"(?<!\{)\{" + name + r"\}(?!\})", text) for text in texts):
+        if f"{{{name}}}" not in given and any(re.search(r"(?<!\{)\{" + name + r"\}(?!\})", text) for text in texts):
             return f"the placeholder {{{name}}} reached the model unfilled; fill that prompt with .format({name}=...)"
     return ""
 

@@ -29,11 +29,15 @@ from autosynth_core.workflow.hostcall import HostCall, read_call
 from autosynth_core.workflow.output import clean
 
 GROUP = 64  # samples of one session; together they get what one may use, so more would only meet the limits sooner
-ALONE_AT_ONCE = 8  # sessions of one sample each, after a shared one was lost
+ALONE_AT_ONCE = 4  # sessions of one sample each; more on few cores would use up each other's time
 CLOSING_WAIT = 0.15  # s; an interpreter that exits within 0.1 s of the pool's end aborts with status 134
 _FINISHED_GRACE = 0.05  # s for a session to end by itself once all its samples are finished
 _AFTER_END = 200  # calls a finished sample may still try before it costs its session
 _TYPE_SECONDS = 5.0
+_TOO_NESTED = (
+    "Monty's parser takes the program for too deeply nested: in a module of more than 4 kB it counts brackets that are "
+    "not closed, and dashes and stars, in prompts too; use fewer of them, or shorten the prompts"
+)
 _CLOCK = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)  # stands still: the same seed takes the same path
 
 
@@ -115,7 +119,7 @@ class Sandbox:
         except pydantic_monty.MontyTypingError as error:
             return str(error).strip()
         except pydantic_monty.MontySyntaxError as error:
-            return str(error).strip()
+            return _TOO_NESTED if "too deeply nested" in str(error) else str(error).strip()
         except pydantic_monty.MontyRuntimeError as error:
             return _unsupported(error)
         except pydantic_monty.MontyCrashedError:
@@ -127,8 +131,9 @@ class Sandbox:
     ) -> None:
         """Make every job's sample; call ``on_result(index, outcome)`` once for each, as each ends.
 
-        Samples share sessions, and together get what one alone may use. When a session is lost by that, each of its
-        unfinished samples is made again in a session of its own, where calls already asked for are not asked again.
+        Samples share sessions, and together get what one alone may use. When a session is lost by that, those of its
+        samples that were running, not waiting, are made again in sessions of their own, and the others together.
+        Calls already asked for are not asked again.
 
         Raises what a host function raised, other than AnswerError, and what ``on_result`` raised: at once, after
         everything in flight was cancelled.
@@ -147,14 +152,20 @@ class Sandbox:
                 batch.aborted.cancel()
 
     async def _run_group(self, batch: _Batch, group: list[_Sample]) -> None:
-        if len(group) > 1:
-            await self._session(batch, group, shared=True)
-        left = [sample for sample in group if sample.outcome is None]
-        work = [asyncio.ensure_future(self._run_alone(batch, sample)) for sample in left]
+        """Run the samples together. Those that a lost session was running are tried alone; the rest together again."""
+        alone: list[asyncio.Future[None]] = []
+        left = group
         try:
-            await asyncio.gather(*work)
+            while len(left) > 1:
+                await self._session(batch, left, shared=True)
+                left = [sample for sample in left if sample.outcome is None]
+                suspects = [sample for sample in left if not sample.was_waiting] or left
+                alone += [asyncio.ensure_future(self._run_alone(batch, sample)) for sample in suspects]
+                left = [sample for sample in left if sample not in suspects]
+            alone += [asyncio.ensure_future(self._run_alone(batch, sample)) for sample in left]
+            await asyncio.gather(*alone)
         finally:
-            await _cancel(work)
+            await _cancel(alone)
 
     async def _run_alone(self, batch: _Batch, sample: _Sample) -> None:
         async with self._alone:
@@ -177,6 +188,8 @@ class Sandbox:
                 await asyncio.wait({feed}, timeout=_FINISHED_GRACE)
             return await feed if feed.done() else ""
         finally:
+            for sample in group:
+                sample.was_waiting = sample.waiting > 0
             session.ended.cancel()
             await _cancel([feed, *session.waiting])
 
@@ -219,7 +232,7 @@ class Sandbox:
         return self._pool
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Sample:
     """A job under way. What it has asked for outlives its session."""
 
@@ -232,6 +245,8 @@ class _Sample:
     calls: int = 0
     tokens: int = 0
     after_end: int = 0
+    waiting: int = 0  # calls without an answer yet
+    was_waiting: bool = False  # when its last session ended: so its own code was not what ended it
 
     @property
     def random_seed(self) -> str:
@@ -247,7 +262,7 @@ class _Sample:
     def restart(self) -> None:
         self.started = time.monotonic()
         self.seen.clear()
-        self.calls = self.tokens = 0
+        self.calls = self.tokens = self.waiting = 0
 
     def ask(self, call: HostCall) -> asyncio.Task[Any]:
         """The call's answer on its way; the same one when a lost session's sample asks again."""
@@ -345,7 +360,9 @@ class _Session:
             mine.add_done_callback(self.waiting.discard)
         task = sample.ask(call)
         left = sample.started + self.batch.limits.wall_seconds - time.monotonic()
+        sample.waiting += 1
         done, _ = await asyncio.wait({task}, timeout=max(left, 0.0))
+        sample.waiting -= 1
         if not done:
             reason = f"no answer within the {self.batch.limits.wall_seconds:g} s that a sample may take"
             self._finish(sample, SampleState.MODEL_FAILED, reason=reason)
