@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from autosynth_core.prompts import data_block, render
-from autosynth_core.workflow.edits.composition import Composition, answer_form, rendered
+from autosynth_core.workflow.edits.composition import Composition, host_call, rendered
 from autosynth_core.workflow.edits.context import Edit, EditContext, Question
 from autosynth_core.workflow.edits.flow import affordable, pipeline
+from autosynth_core.workflow.edits.literals import literal
 from autosynth_core.workflow.edits.program import Program, documented, parse
 from autosynth_core.workflow.edits.words import escaped, focus, short
 
@@ -105,15 +106,15 @@ def _notes_then_revision(
     """Somebody reads the draft and says what is wrong; then it is revised."""
     parts = {"about": composition.about(), "material": composition.material().lines}
     first = composition.constant(f"{prompt.upper()}_PROMPT", rendered(f"edit_stage_{prompt}", **parts, hint=hint))
-    form = answer_form(composition.task)
     second = composition.constant(
-        f"{prompt.upper()}_REVISION_PROMPT", rendered(f"edit_stage_{prompt}_revision", **parts, form=form)
+        f"{prompt.upper()}_REVISION_PROMPT", rendered(f"edit_stage_{prompt}_revision", **parts)
     )
     arguments, as_text = composition.material().arguments, composition.draft_as_text()
+    asked = _asked(f"{first}.format({arguments}, draft=text)", 0.4, _NOTES_TOKENS)
     code = f'''async def NAME(seed: dict[str, str], draft: dict) -> dict:
     """{description}"""
     text = {as_text}(draft)
-    {notes} = await llm({first}.format({arguments}, draft=text), temperature=0.4, max_tokens={_NOTES_TOKENS})
+    {notes} = {asked}
 {composition.revision(second, f"{arguments}, draft=text, {notes}={notes}")}'''
     return composition.function(name, code)
 
@@ -122,13 +123,14 @@ def _check_must_nevers(composition: Composition, hint: str, description: str) ->
     rules = escaped("\n".join(f"- {short(rule, 300)}" for rule in composition.task.must_nevers))
     parts = {"about": composition.about(), "material": composition.material().lines, "rules": rules}
     check = composition.constant("RULES_PROMPT", rendered("edit_stage_rules", **parts, hint=hint))
-    form = answer_form(composition.task)
-    repair = composition.constant("RULES_REVISION_PROMPT", rendered("edit_stage_rules_revision", **parts, form=form))
+    form = composition.value("RULES_FORM", literal("\n\n" + render("edit_stage_rules_form")))
+    repair = composition.constant("RULES_REVISION_PROMPT", rendered("edit_stage_rules_revision", **parts))
     arguments, as_text = composition.material().arguments, composition.draft_as_text()
+    asked = _asked(f"{check}.format({arguments}, draft=text) + {form}", 0.0, _NOTES_TOKENS)
     code = f'''async def NAME(seed: dict[str, str], draft: dict) -> dict:
     """{description}"""
     text = {as_text}(draft)
-    problems = await llm({check}.format({arguments}, draft=text), temperature=0.0, max_tokens={_NOTES_TOKENS})
+    problems = {asked}
     if problems.strip().strip("*#\\"'. ").upper().startswith("OK"):
         return draft
 {composition.revision(repair, f"{arguments}, draft=text, problems=problems")}'''
@@ -137,20 +139,21 @@ def _check_must_nevers(composition: Composition, hint: str, description: str) ->
 
 def _second_draft(composition: Composition, hint: str, description: str) -> str:
     angle = hint.removeprefix("Above all: ") or "a quite different idea from the first that comes to mind"
-    parts = {
-        "about": composition.about(),
-        "material": composition.material().lines,
-        "form": answer_form(composition.task),
-    }
+    parts = {"about": composition.about(), "material": composition.material().lines}
     other = composition.constant("OTHER_DRAFT_PROMPT", rendered("edit_stage_second", **parts, angle=angle))
     merge = composition.constant("MERGE_PROMPT", rendered("edit_stage_second_merge", **parts))
     arguments, as_text = composition.material().arguments, composition.draft_as_text()
-    tokens = composition.answer_tokens()
+    prompt = f"{other}.format({arguments}) + {composition.answer_form()}"
+    asked = _asked(prompt, 0.9, composition.answer_tokens())
     code = f'''async def NAME(seed: dict[str, str], draft: dict) -> dict:
     """{description}"""
-    second = await llm({other}.format({arguments}), temperature=0.9, max_tokens={tokens})
+    second = {asked}
 {composition.revision(merge, f"{arguments}, draft={as_text}(draft), second=second")}'''
     return composition.function("second_draft", code)
+
+
+def _asked(prompt: str, temperature: float, max_tokens: int) -> str:
+    return host_call("llm", prompt, f"temperature={temperature}", f"max_tokens={max_tokens}")
 
 
 CRITIQUE_AND_REVISE = AddedStage(

@@ -13,7 +13,6 @@ from typing import NamedTuple
 from autosynth_core.workflow.edits.adding import END, stage_question, times_in_pipeline
 from autosynth_core.workflow.edits.composition import (
     Composition,
-    answer_form,
     as_literal,
     output_as_text,
     rendered,
@@ -71,9 +70,7 @@ class CheckAndRetry:
         unwanted = composition.value("UNWANTED_PHRASES", as_literal([*chatter, *phrases]))
         find = composition.function("problems_of", _problems_of(as_text, unwanted, _usual_length(context)))
         material = composition.material()
-        text = rendered(
-            "edit_stage_retry", about=composition.about(), material=material.lines, form=answer_form(context.task)
-        )
+        text = rendered("edit_stage_retry", about=composition.about(), material=material.lines)
         prompt = composition.constant("RETRY_PROMPT", text)
         arguments = f'{material.arguments}, draft={as_text}(draft), problems="\\n".join(problems)'
         lines = composition.revision(prompt, arguments).replace("    return ", "    second = ")

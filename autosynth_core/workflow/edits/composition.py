@@ -17,7 +17,7 @@ from autosynth_core.records import FieldKind, OutputField, Task
 from autosynth_core.workflow.edits.flow import largest_answer, pipeline
 from autosynth_core.workflow.edits.literals import literal
 from autosynth_core.workflow.edits.program import HOST, Patch, Program, first_line
-from autosynth_core.workflow.edits.words import escaped, short
+from autosynth_core.workflow.edits.words import escaped, short, without_fields
 
 # What composed functions call their own variables: no top-level name may be one of these.
 LOCALS = frozenset(
@@ -115,6 +115,9 @@ class Composition:
         for existing, node in self.program.constants.items():
             if ast.dump(node) == dumped:
                 return existing
+        written = next((text for text in self._added if text.endswith(f" = {expression}")), "")
+        if written:
+            return written.split(" = ")[0]
         chosen = self.fresh(name)
         self._added.append(f"{chosen} = {expression}")
         return chosen
@@ -169,12 +172,18 @@ class Composition:
     def about(self) -> str:
         """The task in two lines, safe in a format string."""
         task = self.task
-        lines = f"Task: {short(task.title, 120)}. {short(task.description, 400)}\nReaders: {short(task.audience, 160)}."
+        lines = (
+            f"Task: {short(task.title, 120)}. {short(task.description, 400)}.\nReaders: {short(task.audience, 160)}."
+        )
         return escaped(lines)
 
     def schema(self) -> str:
         """The name of the constant with the JSON Schema of the task's output."""
         return self.value("OUTPUT_SCHEMA", as_literal(output_schema(self.task)))
+
+    def answer_form(self) -> str:
+        """The name of the constant that ends a prompt for a draft: the form that the program expects."""
+        return self.value("ANSWER_FORM", literal("\n\n" + answer_form(self.task)))
 
     def answer_tokens(self) -> int:
         """Tokens to allow for a whole draft."""
@@ -185,15 +194,23 @@ class Composition:
         tokens = self.answer_tokens()
         if is_single_text(self.task):
             with_revision = self.shared("with_revision", _with_text(self.task.output_fields[0]))
-            call = f"await llm({prompt}.format({arguments}), max_tokens={tokens})"
+            settings = [f"max_tokens={tokens}"]
+            host = "llm"
         else:
             with_revision = self.shared("with_revision", _with_fields(self.task.output_fields))
-            call = f"await llm_json({prompt}.format({arguments}), schema={self.schema()}, max_tokens={tokens})"
+            settings = [f"schema={self.schema()}", f"max_tokens={tokens}"]
+            host = "llm_json"
+        call = host_call(host, f"{prompt}.format({arguments}) + {self.answer_form()}", *settings)
         return f"    revised = {call}\n    return {with_revision}(draft, revised)"
 
 
 def is_single_text(task: Task) -> bool:
     return len(task.output_fields) == 1 and task.output_fields[0].kind is FieldKind.TEXT
+
+
+def host_call(host: str, prompt: str, *settings: str) -> str:
+    """An awaited call of a model, an argument a line; for a statement four blanks deep."""
+    return f"await {host}(\n" + "".join(f"        {argument},\n" for argument in (prompt, *settings)) + "    )"
 
 
 def title_of(name: str) -> str:
@@ -203,7 +220,7 @@ def title_of(name: str) -> str:
 
 
 def answer_form(task: Task) -> str:
-    """What a prompt says about the form of the answer; safe in a format string."""
+    """What a prompt says about the form of the answer; for a prompt that is not formatted."""
     if is_single_text(task):
         field = task.output_fields[0]
         wanted = f"{title_of(field.name)}: {short(field.description, 300)}".rstrip(": ")
@@ -211,7 +228,7 @@ def answer_form(task: Task) -> str:
     else:
         rows = [f"- {quoted(field.name)}: {_wanted(field)}" for field in task.output_fields]
         text = "Answer as JSON with these fields:\n" + "\n".join(rows)
-    return escaped(f"{text}\nWrite in {short(task.language, 60)}.")
+    return without_fields(f"{text}\nWrite in {short(task.language, 60)}.")
 
 
 def rendered(prompt: str, **values: str) -> str:

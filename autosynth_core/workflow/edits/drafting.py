@@ -15,12 +15,12 @@ from autosynth_core.workflow.edits.adding import sentence, stage_question
 from autosynth_core.workflow.edits.composition import (
     LOCALS,
     Composition,
-    as_literal,
+    host_call,
     output_as_text,
     rendered,
 )
 from autosynth_core.workflow.edits.context import Edit, EditContext, Question
-from autosynth_core.workflow.edits.flow import Site, affordable, prompt_sites
+from autosynth_core.workflow.edits.flow import Site, affordable, calls_in, prompt_sites
 from autosynth_core.workflow.edits.program import Patch, Program, body_start, documented, first_line, parse
 from autosynth_core.workflow.edits.words import focus, without_fields
 
@@ -53,17 +53,19 @@ class Plan:
 
     def _child(self, program: Program, sharpened: str, context: EditContext) -> str:
         composition = Composition(program, context.task)
-        site = _first_site(composition)
+        site = _sites(composition)[0]
         material = composition.material()
         hint = f"Above all, settle this: {sharpened}" if sharpened else ""
         text = rendered("edit_stage_plan", about=composition.about(), material=material.lines, hint=hint)
         prompt = composition.constant("PLAN_PROMPT", text)
         note = composition.constant("PLAN_NOTE", "\n\n" + render("edit_stage_plan_note"))
+        settings = ("temperature=0.7", f"max_tokens={_PLAN_TOKENS}")
+        asked = host_call("llm", f"{prompt}.format({material.arguments})", *settings)
         stage = composition.function(
             "make_plan",
             f'''async def NAME(seed: dict[str, str]) -> str:
     """{_PLANNED}"""
-    return await llm({prompt}.format({material.arguments}), temperature=0.7, max_tokens={_PLAN_TOKENS})''',
+    return {asked}''',
         )
         plan = composition.variable("plan")
         _open_with(composition, site, f"{plan} = await {stage}({site.seed})")
@@ -107,7 +109,11 @@ class BestOfN:
             "best_draft",
             f'''async def NAME(seed: dict[str, str]) -> dict:
     """{_PICKED}"""
-    drafts = await asyncio.gather({first}(seed), {second}, {third})
+    drafts = await asyncio.gather(
+        {first}(seed),
+        {second},
+        {third},
+    )
     lines = ["Draft " + str(count + 1) + "\\n" + {as_text}(drafts[count]) for count in range(3)]
     answer = await llm_json(
         {prompt}.format({material.arguments}, drafts="\\n\\n".join(lines)),
@@ -122,7 +128,7 @@ class BestOfN:
 
     def _other_calls(self, composition: Composition, first: str) -> tuple[str, str]:
         """The second and third draft's calls, each led elsewhere: equal prompts may get equal answers."""
-        sites = [site for site in prompt_sites(composition.program, first) if site.function == first]
+        sites = [site for site in prompt_sites(composition.program, first)[:1] if site.function == first]
         function = composition.program.functions[first]
         arguments = function.args
         if not sites or len(arguments.args) != 1 or arguments.vararg or arguments.kwonlyargs or arguments.kwarg:
@@ -170,14 +176,14 @@ class Examples:
 
     def _child(self, program: Program, chosen: list[Example], context: EditContext) -> str:
         composition = Composition(program, context.task)
-        site = _first_site(composition)
+        site = _sites(composition)[-1]  # the one that is answered with the draft itself
         rows = ["def NAME(seed: dict[str, str]) -> str:", f'    """{_SHOWN}"""', "    lines = []"]
         for example in chosen:
             text = without_fields(output_as_text(context.task, example.output)[:_LONGEST_EXAMPLE])
             given = "\n".join(f"{key}: {value}" for key, value in sorted(example.seed.items()))
             shown = rendered("edit_stage_example", given=without_fields(given[:1000]), text=text)
             constant = composition.constant("ACCEPTED_SAMPLE", shown)
-            rows.append(f"    if seed != {as_literal(dict(example.seed))}:")
+            rows.append(f"    if seed != {dict(sorted(example.seed.items()))!r}:")
             rows.append(f"        lines.append({constant})")
         intro = composition.constant("EXAMPLES_NOTE", render("edit_stage_examples_note"))
         rows.append(f'    return "\\n\\n".join(["", {intro}, *lines]) if lines else ""')
@@ -213,12 +219,26 @@ def _require(operator: str, target: str) -> None:
         raise ValueError(f"{operator} is applied to the {FIRST_DRAFT!r}, not to {target!r}.")
 
 
-def _first_site(composition: Composition) -> Site:
-    """Where the first draft's prompt is put together. Raises LookupError when it can't be told."""
-    sites = prompt_sites(composition.program, composition.stages[0])
-    if not sites:
+def _sites(composition: Composition) -> list[Site]:
+    """Where the first draft's prompts are put together, parts from earlier edits left out.
+
+    Raises LookupError when there are none.
+    """
+    functions = composition.program.functions
+    sites = prompt_sites(composition.program, _drafting_stage(composition))
+    own = [site for site in sites if documented(functions[site.function]) not in (_PLANNED, _PICKED)]
+    if not own:
         raise LookupError("no prompt of the first draft is put together where the seed is at hand")
-    return sites[0]
+    return own
+
+
+def _drafting_stage(composition: Composition) -> str:
+    """The function that makes one first draft; where several are made and one is picked, what makes each."""
+    program, stage = composition.program, composition.stages[0]
+    if documented(program.functions[stage]) != _PICKED:
+        return stage
+    called = [call.func.id for call in calls_in(program.functions[stage]) if isinstance(call.func, ast.Name)]
+    return next((name for name in called if isinstance(program.functions.get(name), ast.AsyncFunctionDef)), stage)
 
 
 def _follow(composition: Composition, site: Site, expression: str) -> None:

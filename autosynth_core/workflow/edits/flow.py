@@ -98,13 +98,15 @@ def prompt_sites(program: Program, name: str) -> list[Site]:
     seed, or one that serves several callers, puts together: changing it would change other stages as well.
     """
     start = seed_parameter(program.functions[name])
+    # By the contract the seed is called so; where the first stage calls it otherwise, its functions may as well.
     found: dict[tuple[int, int], Site] = {}
     for item in _sites(program, name, ()):
         if isinstance(item, Site) and (item.function == name or _callers(program, item.function) == 1):
             parameters = _parameters(program.functions[item.function])
-            if start in parameters:
+            seed = next((name for name in (start, "seed") if name in parameters), "")
+            if seed:
                 place = (item.expression.lineno, item.expression.col_offset)
-                found.setdefault(place, Site(item.function, item.expression, start))
+                found.setdefault(place, Site(item.function, item.expression, seed))
     return list(found.values())
 
 

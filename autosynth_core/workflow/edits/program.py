@@ -19,7 +19,7 @@ from autosynth_core.workflow.edits.literals import literal
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 HOST = ("llm", "llm_json", "chat")
-_RESERVED = frozenset((*HOST, "asyncio", "re", "seed", "draft", *dir(builtins)))
+_RESERVED = frozenset((*HOST, "asyncio", "re", *dir(builtins)))
 
 
 class Patch(NamedTuple):
@@ -99,7 +99,10 @@ class Program:
             if name in found or name not in self.bound:
                 continue
             found.add(name)
-            ahead.extend(node.id for node in ast.walk(self.bound[name]) if isinstance(node, ast.Name))
+            statement = self.bound[name]
+            hidden = _own_parameters(statement) if isinstance(statement, FUNCTIONS) else set()
+            read = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
+            ahead.extend(sorted(read - hidden))
         return frozenset(found)
 
     def usable(self) -> bool:
@@ -176,6 +179,14 @@ def folded(node: ast.expr) -> str | None:
         if text is not None and node.func.attr in ("strip", "lstrip", "rstrip"):
             return str(getattr(text, node.func.attr)())
     return None
+
+
+def _own_parameters(function: Function) -> set[str]:
+    """A function's parameters, which hide top-level names; none where a default could still read those."""
+    arguments = function.args
+    if arguments.defaults or any(arguments.kw_defaults):
+        return set()
+    return {argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
 
 
 def _bound_by(node: ast.stmt) -> set[str]:

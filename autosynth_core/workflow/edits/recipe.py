@@ -54,19 +54,22 @@ def _readable(source: str) -> Program | None:
 def _steps(program: Program) -> list[Stage]:
     """The awaited calls within ``generate``, of models and of the program's own functions."""
     generate = program.functions["generate"]
-    named = _answers(generate)
+    named, calls = _answers(generate), calls_in(generate)
+    called = [call.func.id for call in calls if isinstance(call.func, ast.Name)]
     steps: list[Stage] = []
-    for call in calls_in(generate):
+    for call in calls:
         callee = call.func.id if isinstance(call.func, ast.Name) else ""
-        if callee in HOST:
+        if callee in HOST or (called.count(callee) > 1 and _is_async(program, callee)):
             used = _prompts_in(program, call)
-            name = named.get(id(call)) or (used[0].lower() if used else callee)
+            name = used[0].lower().removesuffix("_prompt") if used else named.get(id(call), callee)
             steps.append(Stage(name, _words(name), used))
-        elif isinstance(program.functions.get(callee), ast.AsyncFunctionDef):
-            stage = _function_stage(program, callee)
-            if stage not in steps[-1:]:
-                steps.append(stage)
+        elif _is_async(program, callee):
+            steps.append(_function_stage(program, callee))
     return steps
+
+
+def _is_async(program: Program, name: str) -> bool:
+    return isinstance(program.functions.get(name), ast.AsyncFunctionDef)
 
 
 def _function_stage(program: Program, name: str) -> Stage:

@@ -6,6 +6,7 @@ Owns which constants are prompts that may be reworded and which of their fields 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
@@ -26,6 +27,7 @@ from autosynth_core.workflow.edits.words import (
 )
 
 _FEWEST_WORDS = 4  # a shorter text that is no format string is a separator or a label, not a prompt
+_FORM = re.compile(r"_FORM(_\d+)?\Z")  # what code reads answers by; a new wording would break it
 _TEMPERATURES = (0.2, 0.5, 0.7, 0.9, 1.1)
 _MAX_TOKENS = (1024, 1536, 2048)
 
@@ -120,7 +122,7 @@ def rewritable(program: Program) -> dict[str, _Prompt]:
     found: dict[str, _Prompt] = {}
     for name, value in program.constants.items():
         text = folded(value)
-        if text is None or name not in program.reach():
+        if text is None or name not in program.reach() or _FORM.search(name):
             continue
         prompt = _read(program, name, text)
         if prompt is not None:
