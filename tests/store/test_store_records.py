@@ -426,3 +426,20 @@ def test_a_setting_is_replaced_by_a_later_choice(store: Store) -> None:
     for value in ("{}", NASTY):
         store.put_setting("models", value)
         assert store.setting("models") == value
+
+
+def test_one_workflows_rows_are_found_without_reading_the_whole_run(store: Store, run: Run) -> None:
+    """The engine asks for them after every sample. Steps of SQLite's machine are counted, since times vary."""
+    for number in range(300):
+        each = sample(run, fingerprint=f"f{number}")
+        store.put_sample(each)
+        store.put_verdicts([verdict(each.id, metric=f"m{metric}") for metric in range(4)], run.id)
+    subject = sample(run, fingerprint="f7").id
+    counted: list[int] = []
+    with store._db.read() as db:
+        db.set_progress_handler(lambda: counted.append(1), 100)  # every 100 steps
+    assert len(store.sample_scores(run.id, fingerprint="f7", version=METRICS.version, judge="j")) == 4
+    assert len(store.verdicts(run.id, subjects=[subject], version=METRICS.version)) == 4
+    assert store.workflow_scores(run.id, fingerprint="f7") == []
+    assert len(store.samples(run.id, "f7")) == 1
+    assert len(counted) < 20
