@@ -60,10 +60,25 @@ async def run_search(run: Run, store: Store, sandbox: Sandbox, switch: Switch) -
         say=lambda text: journal.event("models", text),
         scope=Scope(run.id, "probe"),
     ) as models:
+        _pin(store, run, settings, models)
         finished = await _searched(run, store, sandbox, switch, settings, brief, journal, models)
         if models.second_judge is not None:
             await _second_opinion(run, settings, brief, journal, models, finished.tree)
     return finished.reason
+
+
+def _pin(store: Store, run: Run, settings: RunSettings, models: Models) -> None:
+    """Write into the run which models its roles are: after a restart the endpoint's default may be another one, and a
+    score is only comparable with scores by the same judge."""
+    named = settings.models.model_copy(
+        update={
+            "optimizer": models.optimizer.name,
+            "evaluator": models.evaluator.name,
+            "generator": models.generator.name,
+        }
+    )
+    if named != settings.models:
+        store.set_settings(run.id, settings.model_copy(update={"models": named}).model_dump_json())
 
 
 async def _searched(
