@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 
 from autosynth_core.workflow.contract import DEFAULT_MAX_TOKENS, DEFAULT_TEMPERATURE
-from autosynth_core.workflow.syntax import parse
+from autosynth_core.workflow.syntax import parse, replace_statements
 
 CALL = "host_call"
 DONE = "host_done"
@@ -107,25 +107,13 @@ def with_own_randomness(source: str) -> str:
 
     The module's one state would be drawn from in whatever order the samples' answers happen to arrive.
     """
-    lines = source.encode().splitlines(keepends=True)
-    starts = [0]
-    for line in lines:
-        starts.append(starts[-1] + len(line))
-    text = source.encode()
     imports = [node for node in ast.walk(parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)]
-    for node in sorted(imports, key=lambda node: (node.lineno, node.col_offset), reverse=True):
-        replacement = _bound(node)
-        if replacement is None:
-            continue
-        begin = starts[node.lineno - 1] + node.col_offset
-        end = starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
-        padding = "\n" * text[begin:end].count(b"\n")
-        text = text[:begin] + f"{replacement}{padding})".encode() + text[end:]
-    return text.decode()
+    bound = [(node, _bound(node)) for node in imports]
+    return replace_statements(source, [(node, text) for node, text in bound if text is not None])
 
 
 def _bound(node: ast.Import | ast.ImportFrom) -> str | None:
-    """The statement that takes an import's place, up to its closing bracket; None when it is of other modules only."""
+    """The statement that takes an import's place; None when it is of other modules only."""
     if isinstance(node, ast.ImportFrom):
         if node.module != "random" or node.level:
             return None
@@ -138,5 +126,5 @@ def _bound(node: ast.Import | ast.ImportFrom) -> str | None:
     kept = f"{ast.unparse(ast.Import(others))}; " if others else ""
     targets, values = zip(*pairs, strict=True)
     if len(pairs) == 1:
-        return f"{kept}{targets[0]} = ({values[0]}"
-    return f"{kept}{', '.join(targets)} = ({', '.join(values)}"
+        return f"{kept}{targets[0]} = ({values[0]})"
+    return f"{kept}{', '.join(targets)} = ({', '.join(values)})"

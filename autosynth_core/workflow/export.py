@@ -6,12 +6,11 @@ workflow as their own code.
 
 from __future__ import annotations
 
-import ast
 from importlib.resources import files
 
 from autosynth_core.records import FieldKind, Task
 from autosynth_core.workflow.output import clean
-from autosynth_core.workflow.syntax import parse
+from autosynth_core.workflow.syntax import without_future
 
 _HERE = "# <workflow>\n"
 
@@ -27,17 +26,8 @@ def export_script(workflow_source: str, task: Task) -> str:
     fields = {field.name: field.kind is FieldKind.TURNS for field in task.output_fields}
     head = head.replace("<title>", _one_line(task.title))
     tail = tail.replace("<seed_fields>", repr(list(task.seed_fields))).replace("<output_fields>", repr(fields))
-    return f"{head}{_without_future(workflow_source).strip()}\n{tail}"
+    return f"{head}{without_future(workflow_source).strip()}\n{tail}"
 
 
 def _one_line(title: str) -> str:
     return " ".join(clean(title).split())[:200] or "A workflow"
-
-
-def _without_future(source: str) -> str:
-    """The workflow without its ``from __future__`` lines, which may stand nowhere but at the top of the script."""
-    lines = source.splitlines(keepends=True)
-    for node in reversed(parse(source).body):
-        if isinstance(node, ast.ImportFrom) and node.module == "__future__":
-            lines[node.lineno - 1 : node.end_lineno] = []
-    return "".join(lines)

@@ -27,6 +27,7 @@ from autosynth_core.workflow import driver
 from autosynth_core.workflow.contract import STUBS
 from autosynth_core.workflow.hostcall import HostCall, read_call
 from autosynth_core.workflow.output import clean
+from autosynth_core.workflow.syntax import without_future
 
 GROUP = 64  # samples of one session; together they get what one may use, so more would only meet the limits sooner
 ALONE_AT_ONCE = 4  # sessions of one sample each; more on few cores would use up each other's time
@@ -104,6 +105,7 @@ class Sandbox:
         """What Monty's parser and type checker hold against ``source``, a finding a line; None when nothing.
 
         The top level of the module is run, within limits and without host functions; how that ends is not reported.
+        Raises SyntaxError when ``source`` is no Python at all.
         """
         limits: pydantic_monty.ResourceLimits = {"max_feed_duration_secs": _TYPE_SECONDS, "max_memory": 64_000_000}
         session = self._live_pool().checkout(
@@ -115,7 +117,7 @@ class Sandbox:
         )
         try:
             async with session as live:
-                await live.feed_run(source, print_callback=_drop_print)
+                await live.feed_run(without_future(source), print_callback=_drop_print)
         except pydantic_monty.MontyTypingError as error:
             return str(error).strip()
         except pydantic_monty.MontySyntaxError as error:
