@@ -39,7 +39,7 @@ def parse(source: str) -> ast.Module:
 def replace_statements(source: str, replacements: Iterable[tuple[ast.stmt, str]]) -> str:
     """``source`` with statements replaced by text of one line each; all other lines keep their numbers.
 
-    The line breaks of a statement over several lines go inside the text's closing bracket, or behind a text without one.
+    Line breaks within a statement go inside the closing bracket of its text, or behind a text without one.
     """
     text = source.encode()
     starts = [0]
