@@ -15,6 +15,14 @@ from autosynth_core.workflow.preflight import preflight
 from autosynth_core.workflow.sandbox import Sandbox
 from autosynth_core.workflow.static import check_prompts, check_signature
 
+TARGETS = {
+    "plan": "first draft",
+    "best_of_n": "first draft",
+    **dict.fromkeys(
+        ("critique_and_revise", "check_must_nevers", "student_view", "second_draft", "check_and_retry"),
+        "after the last stage",
+    ),
+}
 WORDLESS = {"remove_stage", "reorder_stages", "examples", "sampling"}
 
 
@@ -54,7 +62,9 @@ async def test_the_parents_pass(style, sandbox):
 
 @pytest.mark.parametrize("style", STYLES)
 def test_every_operator_at_every_target_meets_the_contract(style):
-    for number, (task_name, task) in enumerate(TASKS.items()):
+    turn = STYLES.index(style)
+    for number, task_name in enumerate((list(TASKS) * 2)[turn % 5 :][:2], turn):
+        task = TASKS[task_name]
         source = written(style, task)
         for name, operator in OPERATORS.items():
             for place, target in enumerate(operator.targets(source, make_context(task))):
@@ -84,14 +94,14 @@ async def test_hostile_words_compose_what_passes(words, sandbox):
         task = TASKS[task_name]
         source = written(style, task)
         for number, name in enumerate(worded):
-            target = OPERATORS[name].targets(source, make_context(task))[0]
+            target = TARGETS.get(name) or OPERATORS[name].targets(source, make_context(task))[0]
             child = composed(name, source, target, make_context(task), HOSTILE[words])
             assert_meets_contract(child, task, f"{style} {name} {words}")
             if number in (0, 1 + turn % (len(worded) - 1)):
                 await assert_passes(child, task, sandbox, f"{style} {name} {words}")
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(6))
 async def test_chains_of_six_random_operators_pass(seed, sandbox):
     random = Random(seed)
     task_name, style = random.choice(list(TASKS)), random.choice(STYLES)
@@ -100,9 +110,9 @@ async def test_chains_of_six_random_operators_pass(seed, sandbox):
     chain: list[str] = []
     for step in range(6):
         context = make_context(task, seed * 10 + step)
-        usable = [(n, target) for n, operator in OPERATORS.items() for target in operator.targets(source, context)]
-        name = random.choice(sorted({n for n, _ in usable}))
-        target = random.choice([target for n, target in usable if n == name])
+        order = random.sample(sorted(OPERATORS), len(OPERATORS))
+        name, targets = next((n, found) for n in order if (found := OPERATORS[n].targets(source, context)))
+        target = random.choice(targets)
         chain.append(f"{name} at {target}")
         source = composed(name, source, target, context, HOSTILE[random.choice(list(HOSTILE))])
         assert_meets_contract(source, task, f"{task_name} {style} {chain}")
