@@ -95,6 +95,7 @@ class Received:
     at: float  # monotonic seconds
     usable: bool
     fault: str  # a Fault, "overload", "unauthorized", "unknown model", "unsupported", "" for none
+    answered: float = 0.0  # monotonic seconds
 
 
 Answerer = Callable[[dict[str, Any]], "str | Reply | Awaitable[str | Reply]"]
@@ -291,7 +292,7 @@ class OpenAIServer:
         if fault:
             self.faults_sent[fault] += 1
         if self._keep:
-            self.received.append(Received(body, at, usable, fault))
+            self.received.append(Received(body, at, usable, fault, time.monotonic()))
 
     def _bill(self, reply: Reply, body: dict[str, Any]) -> web.Response:
         choice: dict[str, Any] = {
