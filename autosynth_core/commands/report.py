@@ -25,7 +25,7 @@ def print_json(value: dict[str, Any]) -> None:
 
 
 def status_of(store: Store, run_id: str) -> dict[str, Any]:
-    """What ``search``, ``resume`` and ``status`` report. ``iterations`` counts finished ones, the first workflow not."""
+    """What ``search``, ``resume`` and ``status`` report. ``iterations`` does not count the first workflow."""
     head = header(store, run_id)
     return {
         "run_id": head.run_id,

@@ -169,7 +169,8 @@ async def _embedded_endpoint(say: Say) -> Endpoint:
                     say(f"Fetching the embedded model, {percent}% of {progress.total / 1e9:.1f} GB")
 
             embedded.pull(progress=told)
-        return embedded.shared(progress=say)
+        say("Loading the embedded model")
+        return embedded.shared()
 
     running = await asyncio.to_thread(start)
     return Endpoint(running.base_url, running.api_key, embedded=True)

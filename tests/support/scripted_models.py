@@ -28,7 +28,28 @@ __all__ = ["ScriptedModels", "judge_reply", "outside_data", "serve"]
 _DATA = re.compile(r"<data name=\"[^\"\n]*\">\n.*?\n</data>", re.DOTALL)
 _PROGRAM = re.compile(r"```python\n(.*?)```", re.DOTALL)
 _PROMPT_CONSTANT = re.compile(r'^([A-Z][A-Z0-9_]*) = (?:\(\s*)?"""', re.MULTILINE)
-_WORDS = ["river", "bridge", "lantern", "orchard", "engine", "harbor", "pebble", "compass", "ladder", "mirror", "kettle", "garden", "window", "signal", "thread", "market", "anchor", "basket", "candle", "feather"]
+_WORDS = [
+    "river",
+    "bridge",
+    "lantern",
+    "orchard",
+    "engine",
+    "harbor",
+    "pebble",
+    "compass",
+    "ladder",
+    "mirror",
+    "kettle",
+    "garden",
+    "window",
+    "signal",
+    "thread",
+    "market",
+    "anchor",
+    "basket",
+    "candle",
+    "feather",
+]
 
 
 def _number(text: str) -> float:
