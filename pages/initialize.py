@@ -8,7 +8,7 @@ from autosynth_core.records import Project
 from autosynth_core.views.describe import missing
 from pages.parts.describe_step import describe_step
 from pages.parts.model_note import warn_if_embedded
-from pages.parts.session import choose_project, parameter, set_parameter, switch_project
+from pages.parts.session import choose_project, framed, parameter, set_parameter, switch_project
 from pages.parts.start_step import start_step
 from pages.parts.text import plain
 from pages.parts.try_step import try_step
@@ -21,6 +21,7 @@ def _step(project: Project) -> str:
     wanted = parameter("step")
     if wanted not in _STEPS:
         wanted = "describe" if missing(project.task) else "try"
+        set_parameter("step", wanted)  # or the page would turn by itself when the last field is filled in
     key = f"step:{project.id}"
     # The address is what counts: a button that leads to a step only writes the address.
     st.session_state[key] = wanted
@@ -51,11 +52,10 @@ def _page() -> None:
         case "describe":
             describe_step(project)
         case "try":
-            warn_if_embedded()
             try_step(project)
         case _:
             warn_if_embedded()
             start_step(project)
 
 
-_page()
+framed(_page, "initialize")

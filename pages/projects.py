@@ -13,7 +13,7 @@ from autosynth_core.taskfile import ExampleTask, dump_task, examples, load_task,
 from autosynth_core.views import ProjectCard, projects, words
 from autosynth_core.views.describe import blank_task
 from pages.parts.model_note import warn_if_embedded
-from pages.parts.session import guarded, remember, store
+from pages.parts.session import framed, guarded, remember, store
 from pages.parts.text import plain, prose, short
 
 _CARDS_A_ROW = 2
@@ -171,4 +171,4 @@ def _page() -> None:
         _new_from_file()
 
 
-_page()
+framed(_page, "projects")

@@ -9,7 +9,7 @@ from autosynth_core.views import header, searches, words
 from pages.parts.model_note import endpoint
 from pages.parts.node_view import node_view
 from pages.parts.run_view import live
-from pages.parts.session import choose_project, parameter, remember, set_parameter, store, switch_project
+from pages.parts.session import choose_project, framed, parameter, remember, set_parameter, store, switch_project
 from pages.parts.text import plain
 
 _REFRESH_S = 2
@@ -94,4 +94,4 @@ def _page() -> None:
     node_view(run.id)
 
 
-_page()
+framed(_page, "search")

@@ -13,7 +13,7 @@ from autosynth_core.llm.embedded import DEFAULT_MODEL, MODEL_FILES, installed
 from autosynth_core.llm.endpoint import NO_KEY, Found, discover
 from pages.parts.download import download
 from pages.parts.model_note import endpoint
-from pages.parts.session import guarded, guarded_call, store
+from pages.parts.session import framed, guarded, guarded_call, store
 from pages.parts.text import clean, plain
 
 _ROLES = {
@@ -147,4 +147,4 @@ def _page() -> None:
     _built_in()
 
 
-_page()
+framed(_page, "settings")

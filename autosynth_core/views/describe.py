@@ -112,7 +112,8 @@ def with_seeds(task: Task, rows: Iterable[Mapping[str, str]]) -> Task:
     input is kept aside by its own hash; one that an example shows never is. With fewer than eight inputs nothing is
     kept aside yet: the task can't be started either.
     """
-    seeds = list({seed.id: seed for seed in map(_seed, rows) if any(seed.values.values())}.values())
+    given = (SeedInput(dict(row)) for row in rows if any(value.strip() for value in row.values()))
+    seeds = list({seed.id: seed for seed in given}.values())
     if len(seeds) < ENOUGH_INPUTS:
         return replace(task, search_seeds=tuple(seeds), sealed_seeds=())
     before_sealed = {seed.id for seed in task.sealed_seeds}
@@ -132,14 +133,18 @@ def with_seeds(task: Task, rows: Iterable[Mapping[str, str]]) -> Task:
     )
 
 
-def _seed(row: Mapping[str, str]) -> SeedInput:
-    return SeedInput({name: str(value).strip() for name, value in row.items()})
-
-
 def with_outputs(task: Task, rows: Iterable[tuple[str, str, FieldKind]]) -> Task:
-    """The task with these fields to write (heading, description, kind). Rows without a heading are dropped."""
+    """The task with these fields to write (heading, description, kind). Rows without a heading are dropped.
+
+    A heading that is a field's name already stays as it is, or looking at a table would rename what is in it.
+    """
+    known = {field.name for field in task.output_fields}
     fields = [
-        OutputField(identifier(heading, at), description.strip() or f"The {heading.strip()}.", kind)
+        OutputField(
+            heading if heading in known else identifier(heading, at),
+            description.strip() or f"The {heading.strip()}.",
+            kind,
+        )
         for at, (heading, description, kind) in enumerate(rows, 1)
         if heading.strip()
     ]

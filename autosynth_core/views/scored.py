@@ -61,15 +61,23 @@ def _read(store: Store, run_id: str) -> ScoredRun:
     nodes = store.nodes(run_id)
     scores: dict[int, NodeScore] = {}
     if run.kind is RunKind.SEARCH:
-        weight = RunSettings.model_validate_json(run.settings).workflow_weight
+        settings = RunSettings.model_validate_json(run.settings)
         sets = {entry.metric_set.version: entry.metric_set for entry in store.metric_sets(run_id)}
-        rows = (ScoreRow(*row) for row in store.sample_scores(run_id))
-        scores = node_scores(nodes, rows, sets, _of_workflows(store, run_id), weight)
+        rows = [ScoreRow(*row) for row in store.sample_scores(run_id)]
+        judge = settings.models.evaluator or (rows[0].judge if rows else "")
+        of_workflows = _of_workflows(store, run_id, judge)
+        mine = [row for row in rows if row.judge == judge]
+        scores = node_scores(nodes, mine, sets, of_workflows, settings.workflow_weight)
     return ScoredRun({node.number: node for node in nodes}, scores, visits(nodes), best(scores))
 
 
-def _of_workflows(store: Store, run_id: str) -> dict[str, list[float]]:
+def _judge(store: Store, run_id: str) -> str:
+    """The evaluator of a run whose settings leave it to the endpoint: workflows are judged by the evaluator alone."""
+    return next((row.judge for row in store.workflow_scores(run_id)), "")
+
+
+def _of_workflows(store: Store, run_id: str, judge: str) -> dict[str, list[float]]:
     scores: dict[str, list[float]] = defaultdict(list)
-    for row in store.workflow_scores(run_id):
+    for row in store.workflow_scores(run_id, judge=judge):
         scores[row.fingerprint].append(row.score)
     return scores

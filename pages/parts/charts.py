@@ -18,38 +18,32 @@ __all__ = ["best_line", "tree_figure"]
 
 _ACCENT, _BAND, _QUIET, _DIM = "#0b7285", "rgba(11,114,133,0.18)", "rgba(134,142,150,0.6)", "rgba(134,142,150,0.45)"
 _SCALE = "Viridis"
-_LEVEL_PX, _SMALLEST, _LARGEST = 70, 16, 34
-_NO_SIDE = {"l": 8, "r": 8, "t": 8, "b": 8}
+_LEVEL_PX, _SMALLEST, _LARGEST = 70, 20, 36
+_MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
 
 
 def best_line(points: Sequence[BestPoint], planned: int) -> go.Figure:
     """The best reward (0..1) after each recipe, with its 95% band."""
     numbers = [point.iteration for point in points]
-    highs, lows = [point.high for point in points], [point.low for point in points]
     figure = go.Figure()
-    figure.add_scatter(
-        x=[*numbers, *reversed(numbers)],
-        y=[*highs, *reversed(lows)],
-        fill="toself",
-        fillcolor=_BAND,
-        line={"width": 0, "shape": "hv"},
-        hoverinfo="skip",
-        mode="lines",
-    )
+    edge = {"x": numbers, "mode": "lines", "line": {"width": 0, "shape": "hv"}, "hoverinfo": "skip"}
+    figure.add_scatter(**edge, y=[point.low for point in points])
+    figure.add_scatter(**edge, y=[point.high for point in points], fill="tonexty", fillcolor=_BAND)
     figure.add_scatter(
         x=numbers,
         y=[point.reward for point in points],
         mode="lines+markers",
         line={"color": _ACCENT, "width": 3, "shape": "hv"},
-        marker={"size": 7},
+        marker={"size": [8 if point.iteration == point.node else 0 for point in points], "opacity": 1},
         customdata=[[point.node, point.low, point.high] for point in points],
         hovertemplate="After recipe %{x}: best is recipe %{customdata[0]}<br>reward %{y:.2f} "
         "(95% range %{customdata[1]:.2f} to %{customdata[2]:.2f})<extra></extra>",
     )
     figure.update_layout(
         height=260,
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        margin=_MARGIN,
         showlegend=False,
+        hovermode="x",
         xaxis={"title": "Recipes tried", "range": [-0.5, max(planned, 1) + 0.5], "fixedrange": True},
         yaxis={"title": "Best reward (0 to 1)", "rangemode": "normal", "fixedrange": True},
     )
@@ -68,7 +62,7 @@ def tree_figure(view: TreeView) -> go.Figure:
     depth = max((node.depth for node in view.nodes), default=0)
     figure.update_layout(
         height=max(220, 90 + _LEVEL_PX * depth),
-        margin=_NO_SIDE,
+        margin=_MARGIN,
         showlegend=False,
         dragmode="pan",
         clickmode="event+select",
@@ -96,6 +90,7 @@ def _scored_nodes(nodes: Sequence[TreeNode]) -> dict[str, object]:
     return _places(nodes) | {
         "marker": {
             "size": [_size(node.visits) for node in nodes],
+            "opacity": 1,
             "color": rewards,
             "colorscale": _SCALE,
             "cmin": min(rewards, default=0.0),

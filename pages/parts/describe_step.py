@@ -129,19 +129,21 @@ def _outputs(project: Project) -> None:
         (str(row["Part"]), str(row["What goes into it"]), _KINDS.get(row["Kind"], FieldKind.TEXT))
         for row in _records(edited)
     ]
-    _save(project.id, lambda task: with_outputs(task, rows))
+    if _touched(f"outputs:{project.id}"):
+        _save(project.id, lambda task: with_outputs(task, rows))
 
 
 def _inputs(project: Project) -> None:
     task = project.task
     seeds = [*task.search_seeds, *task.sealed_seeds]
     if seeds:
-        seeds.sort(key=lambda seed: sorted(seed.values.items()))
         base = pd.DataFrame([dict(seed.values) for seed in seeds], columns=list(task_fields(task)), dtype="object")
         columns = {name: st.column_config.TextColumn(words.field_label(name)) for name in base.columns}
-        edited = _table(f"inputs:{project.id}:{_version(project)}", base, columns, height=260)
+        key = f"inputs:{project.id}:{_version(project)}"
+        edited = _table(key, base, columns, height=260)
         rows = [{name: str(value) for name, value in row.items()} for row in _records(edited)]
-        _save(project.id, lambda now: with_seeds(now, rows))
+        if _touched(key):
+            _save(project.id, lambda now: with_seeds(now, rows))
         counted = store().project(project.id).task
         total = len(counted.search_seeds) + len(counted.sealed_seeds)
         st.caption(
@@ -219,6 +221,11 @@ def _table(key: str, base: pd.DataFrame, columns: Mapping[str, Any], height: int
         width="stretch",
         **({"height": height} if height else {}),
     )
+
+
+def _touched(key: str) -> bool:
+    """Whether a person changed anything in the table: looking at a task must not save it anew."""
+    return any(st.session_state[key].values())
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

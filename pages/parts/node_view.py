@@ -129,9 +129,8 @@ def _samples(seen: NodeView, task: Task) -> None:
         st.caption("No samples were made with this recipe.")
     for view in seen.samples:
         score = f" · {view.mean:.2f} of 5" if view.mean is not None else ""
-        with st.expander(
-            plain(short(input_line(view.sample.seed.values), 100)) + plain(score), expanded=len(seen.samples) <= 2
-        ):
+        title = plain(short(input_line(view.sample.seed.values), 100) + score)
+        with st.expander(title, expanded=len(seen.samples) <= 2):
             show_input(view.sample.seed.values)
             if view.sample.state is SampleState.OK:
                 show_output(task.output_fields, view.sample.output or {})

@@ -33,10 +33,12 @@ def show_input(seed: Mapping[str, str]) -> None:
 
 def show_output(fields: Sequence[OutputField], output: Mapping[str, Any]) -> None:
     """The fields of an output in the task's order; headings only where there are several."""
-    for field in fields:
+    known = {field.name for field in fields}
+    others = [OutputField(name, "") for name in output if name not in known]  # the task was changed since
+    for field in (*fields, *others):
         if field.name not in output:
             continue
-        if len(fields) > 1:
+        if len(fields) > 1 or others:
             st.markdown(f"**{plain(field_label(field.name))}**")
         value = output[field.name]
         if field.kind is FieldKind.TURNS and isinstance(value, Sequence) and not isinstance(value, str):

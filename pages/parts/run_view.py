@@ -123,13 +123,14 @@ def _extend(run_id: str, iterations: int, budget_usd: float | None) -> None:
 
 def _figures(now: RunHeader) -> None:
     recipes, best, cost, left = st.columns(4)
-    recipes.metric("Recipes tried", f"{now.done} / {now.planned}", border=True)
+    recipes.metric("Recipes tried", f"{now.done} / {now.planned}", border=True, height="stretch")
     best.metric(
         "Best reward (0 to 1)",
         f"{now.best.reward.total:.2f}" if now.best else "–",
         _gain(now),
         help=_best_help(now),
         border=True,
+        height="stretch",
     )
     cost.metric(
         "Spent" if now.usage.usd or now.budget_usd else "Tokens used",
@@ -145,6 +146,7 @@ def _figures(now: RunHeader) -> None:
         delta_color="off",
         delta_arrow="off",
         border=True,
+        height="stretch",
     )
 
 
@@ -174,8 +176,8 @@ def _cost(now: RunHeader) -> tuple[str, str | None]:
     if not now.usage.usd and now.budget_usd is None:
         return _thousands(tokens), f"of {_thousands(now.budget_tokens)}" if now.budget_tokens else "no cost known"
     unknown = f", {words.count(now.usage.unpriced, 'call')} without a known price" if now.usage.unpriced else ""
-    cap = f" of {words.money(now.budget_usd)}" if now.budget_usd else ""
-    return words.money(now.usage.usd) + cap, used + unknown
+    cap = f"of {words.money(now.budget_usd)}, " if now.budget_usd else ""
+    return words.money(now.usage.usd), cap + used + unknown
 
 
 def _thousands(tokens: int) -> str:
@@ -208,8 +210,7 @@ def _feed(run_id: str) -> None:
     now = time.time()
     with st.container(height=260, border=True):
         for event in feed(store(), run_id):
-            about = f"recipe {event.node}, " if event.node is not None else ""
-            st.caption(f"{plain(about + words.ago(event.at, now))}: {plain(short(event.message, 300))}")
+            st.caption(f"{plain(words.ago(event.at, now))}: {plain(short(event.message, 300))}")
 
 
 # --- the recipes -----------------------------------------------------------------------------------------------------
@@ -233,11 +234,9 @@ def _recipes(run_id: str, view: TreeView) -> None:
             "Thick line: the way to the best. Cross: did not work. Diamond: repeats another."
         )
         if view.folded:
-            st.caption(
-                f"{words.count(view.folded, 'recipe')} further down is not drawn; the best and what leads there are."
-            )
+            st.caption(f"Not drawn, but in the list: {words.count(view.folded, 'recipe')} away from the best.")
     with listed:
-        _list(run_id, view)
+        _list(run_id, tree(store(), run_id, everything=True))
 
 
 def _choose_point(key: str) -> None:

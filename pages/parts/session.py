@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -19,11 +20,14 @@ import streamlit as st
 from autosynth_core.errors import AutoSynthError
 from autosynth_core.records import Project
 from autosynth_core.store import Store
-from pages.parts.text import plain
+from pages.parts.text import clean, plain
 
 __all__ = [
+    "SCREEN",
     "choose_project",
     "database",
+    "enter_frame",
+    "framed",
     "guarded",
     "guarded_call",
     "parameter",
@@ -34,6 +38,8 @@ __all__ = [
 ]
 
 P = ParamSpec("P")
+SCREEN = "screen"  # query parameter: the screen that the frame is to be brought to
+_FRAME = "frame entered"
 logger = logging.getLogger("autosynth.pages")
 
 
@@ -50,6 +56,24 @@ def _opened(path: str) -> Store:
 def store() -> Store:
     """The store of this process, opened once a database file."""
     return _opened(str(database()))
+
+
+def enter_frame() -> None:
+    """Called by the app just before it runs a screen."""
+    st.session_state[_FRAME] = True
+
+
+def framed(page: Callable[[], None], name: str) -> None:
+    """Run a screen inside the app's frame; where Streamlit ran the file by itself, bring the frame first.
+
+    Until an app has called ``st.navigation`` once since the server started, Streamlit takes a folder named ``pages``
+    for its older kind of app and runs an addressed page without ``app.py``: a reload after a restart would lose
+    menu, engine and guard.
+    """
+    if st.session_state.pop(_FRAME, False):
+        page()
+    else:
+        st.switch_page("app.py", query_params={**st.query_params.to_dict(), SCREEN: name})
 
 
 @contextmanager
@@ -115,9 +139,20 @@ def choose_project() -> Project | None:
     return projects[last]
 
 
+def _titles() -> dict[str, str]:
+    """Titles by id, the newest project first; what has the same title is numbered in the order it was made."""
+    titles: dict[str, str] = {}
+    seen: Counter[str] = Counter()
+    for project in reversed(store().projects()):
+        title = clean(project.task.title) or "Untitled"
+        seen[title] += 1
+        titles[project.id] = title if seen[title] == 1 else f"{title} ({seen[title]})"
+    return dict(reversed(titles.items()))
+
+
 def switch_project(project: Project) -> None:
     """A small choice of another project, shown where there are several."""
-    titles = {each.id: each.task.title or "Untitled" for each in store().projects()}
+    titles = _titles()
     if len(titles) < 2:
         return
     key = f"switch:{project.id}"

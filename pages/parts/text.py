@@ -18,7 +18,7 @@ __all__ = ["clean", "hover", "plain", "prose", "short"]
 _WORD_JOINER = "\u2060"  # no width, no break: parts what markdown plug-ins look for, changes nothing to the eye
 _UNSHOWABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
-_PLUGIN_STARTS = re.compile(r"(\\:|\\@|\\-|\\<|\\>|\\=|\\~|www)", re.IGNORECASE)
+_PLUGIN_STARTS = re.compile(r"(\\:(?=\S)|\\@|\\-(?=\\[->])|\\<(?=\\[-=])|\\>(?=\\=)|\\~(?=\\=)|www)", re.IGNORECASE)
 
 
 def clean(text: object) -> str:

@@ -17,6 +17,7 @@ from autosynth_core.errors import InputError
 from autosynth_core.records import Feedback, FieldKind, Project, Rating, RunState, Sample, Task
 from autosynth_core.views import RoundView, header, rounds, words
 from autosynth_core.views.describe import example_output, missing
+from pages.parts.model_note import warn_if_embedded
 from pages.parts.output import as_typed, show_input, show_output
 from pages.parts.session import guarded_call, parameter, set_parameter, store
 from pages.parts.text import clean, plain
@@ -33,6 +34,7 @@ def try_step(project: Project) -> None:
     if problem := missing(project.task):
         st.warning(f"{plain(problem)} You can add it in step 1.", icon=":material/edit:")
     if not found:
+        warn_if_embedded()
         _first(project, ready=problem is None)
         return
     this = _chosen(found)
