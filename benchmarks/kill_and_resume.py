@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support"), str(ROOT / "tests" / "engine")]
 
-from engine_kills import Report, kill_and_resume
+from engine_kills import Report, kill_and_resume  # noqa: E402
 
 
 def sound(report: Report) -> bool:
@@ -36,7 +36,9 @@ def main() -> int:
     parser.add_argument("--iterations", type=int, default=30, metavar="N")
     parser.add_argument("--seed-inputs", type=int, default=8, metavar="N")
     parser.add_argument("--workers", type=int, default=4, metavar="K")
-    parser.add_argument("--grace", type=float, default=1.0, metavar="S", help="answers sent so long before must be kept")
+    parser.add_argument(
+        "--grace", type=float, default=0.3, metavar="S", help="answers sent so long before count"
+    )
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -122,6 +122,4 @@ def _killed_once(
 
 def _sent_before(server: OpenAIServer, since: int, moment: float) -> Counter[str]:
     """The requests whose usable answers were sent by then."""
-    return Counter(
-        canonical(each.body) for each in server.received[since:] if each.usable and each.answered <= moment
-    )
+    return Counter(canonical(each.body) for each in server.received[since:] if each.usable and each.answered <= moment)

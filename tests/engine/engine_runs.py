@@ -51,14 +51,14 @@ class Leaf(NamedTuple):
 
 def settings_for(server: OpenAIServer, **given: Any) -> RunSettings:
     """A small search that does not converge before its iterations are used."""
-    calls = {"timeout_s": given.pop("timeout_s", 20.0), "max_in_flight": given.pop("max_in_flight", 64)}
+    calls = {name: given.pop(name) for name in ("timeout_s", "attempts", "max_in_flight") if name in given}
     small: dict[str, Any] = {
         "iterations": 6, "workers": 4, "seed_inputs": 3, "metric_count": 2, "metric_candidates": 2, "patience": 1000,
     }  # fmt: skip
     return RunSettings(
         **{**small, **given},
         models=ModelSettings(base_url=server.base_url),
-        calls=CallSettings(attempts=given.get("attempts", 6), **calls),
+        calls=CallSettings(**{"timeout_s": 20.0, **calls}),
     )
 
 

@@ -1,0 +1,126 @@
+"""A failing endpoint delays a search; it neither scores anything nor changes where the search arrives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine_runs import (
+    TASK_FILE,
+    add_run,
+    at_work,
+    ended,
+    new_search,
+    recorded_keys,
+    run_to_its_end,
+    settings_for,
+    tree_of,
+    wait_until,
+)
+from openai_server import Fault, Faults, OpenAIServer
+from scripted_models import ScriptedModels
+
+from autosynth_core.__main__ import main
+from autosynth_core.engine.control import resume
+from autosynth_core.llm.protocol import request_body
+from autosynth_core.records import RunState, VerdictMethod
+from autosynth_core.store import Store
+
+SMALL: dict[str, Any] = {"iterations": 4, "seed_inputs": 2, "metric_candidates": 1, "timeout_s": 1.0}
+# A verdict is one token: an empty or cut-off one is an answer, upon which the judge is asked for sampled digits.
+SPOILING = [kind for kind in Fault if kind not in (Fault.EMPTY, Fault.TRUNCATED)]
+
+
+@pytest.fixture
+def faultless_tree(tmp_path: Path) -> list[Any]:
+    with OpenAIServer(ScriptedModels(), models=["scripted"]) as server:
+        return tree_of(tmp_path / "faultless.db", new_search(tmp_path / "faultless.db", server, **SMALL))
+
+
+def test_calls_that_succeed_at_last_give_the_faultless_tree(
+    db: Path, faultless_tree: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    faults = Faults(0.3, seed=3, kinds=SPOILING, in_a_row=1, hang_s=5.0)
+    with OpenAIServer(ScriptedModels(), models=["scripted"], faults=faults) as server:
+        run_id = new_search(db, server, **SMALL)
+    assert set(server.faults_sent) == set(SPOILING)
+    assert tree_of(db, run_id) == faultless_tree
+    assert max(recorded_keys(db).values()) == 1
+    assert main(["status", run_id, "--db", str(db), "--json"]) == 0
+    failures = json.loads(capsys.readouterr().out)["failures"]
+    assert sum(failures.values()) == server.faults_sent.total()
+    assert failures["time-out"] == server.faults_sent[Fault.HANG]
+
+
+def test_no_failure_becomes_a_score(db: Path) -> None:
+    """Every score is one that the judge gave to that very sample, and each failed call left its verdict without one."""
+    faults = Faults(0.3, seed=5, kinds=tuple(Fault), hang_s=5.0)
+    with OpenAIServer(ScriptedModels(), models=["scripted"], faults=faults) as server:
+        run_id = new_search(db, server, **SMALL, attempts=3)
+    assert set(server.faults_sent) == set(Fault)
+    given = _scores_given(db, run_id)
+    with Store.open(db) as store:
+        verdicts = store.verdicts(run_id)
+    scored = [verdict for verdict in verdicts if verdict.score is not None]
+    assert len(scored) > 20
+    for verdict in scored:
+        assert any(abs(score - verdict.score) < 1e-6 for score in given[verdict.subject, verdict.method])
+
+
+def _scores_given(db: Path, run_id: str) -> dict[tuple[str, VerdictMethod], set[float]]:
+    """What the scripted judge says of each sample and workflow, from the requests with a usable answer."""
+    models = ScriptedModels()
+    given: dict[tuple[str, VerdictMethod], set[float]] = {}
+    with Store.open(db) as store:
+        fingerprints = {node.number: node.fingerprint for node in store.nodes(run_id)}
+        for use in store.calls_of(run_id, limit=100_000):
+            if "verdict" not in use.purpose or use.answer.status != "ok" or use.node is None:
+                continue
+            reply = models(request_body(use.request))
+            subject = use.sample_id or fingerprints[use.node]
+            expected = sum(int(token) * 2.718281828459045**logprob for token, logprob in reply.first_token or ())
+            given.setdefault((subject, VerdictMethod.EXPECTED), set()).add(expected)
+            given.setdefault((subject, VerdictMethod.SAMPLED), set()).add(float(reply.text))
+    return given
+
+
+def test_endpoint_that_dies_fails_the_run_which_resumes_to_the_same_tree(db: Path, faultless_tree: list[Any]) -> None:
+    server = OpenAIServer(ScriptedModels(), delay_s=0.05, models=["scripted"]).start()
+    run_id = add_run(db, settings_for(server, **SMALL, attempts=2))
+    with at_work(db, run_id) as (store, _):
+        wait_until(lambda: server.usable > 60)
+        server.stop()
+        run = ended(store, run_id)
+        assert run.state is RunState.FAILED
+        assert run.reason.startswith(f"Nothing answers at {server.base_url}; start the model server")
+    paid = recorded_keys(db)
+    with OpenAIServer(ScriptedModels(), models=["scripted"], port=server.port) as revived:
+        with Store.open(db) as store:
+            resume(store, run_id)
+        assert run_to_its_end(db, run_id).state is RunState.FINISHED
+    assert tree_of(db, run_id) == faultless_tree
+    assert max(recorded_keys(db).values()) == 1
+    assert revived.usable == (recorded_keys(db) - paid).total()
+
+
+@pytest.mark.parametrize(
+    ("server_options", "model", "said"),
+    [
+        pytest.param({"api_key": "sk-another"}, "scripted", "refuses the key (HTTP 401)", id="key refused"),
+        pytest.param({"models": ["scripted"]}, "gpt-9", "has no model 'gpt-9'", id="unknown model"),
+    ],
+)
+def test_endpoint_that_refuses_for_good_ends_the_command_at_once_with_status_3(
+    server_options: dict[str, Any], model: str, said: str, db: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with OpenAIServer(ScriptedModels(), **server_options) as server:
+        words = ["search", str(TASK_FILE), "--base-url", server.base_url, "--db", str(db), "--optimizer-model", model]
+        assert main([*words, "--json"]) == 3
+        assert server.usable == 0
+        assert server.calls <= 1
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert "sk-scripted" not in captured.err
+    assert json.loads(captured.out)["state"] == "failed"
