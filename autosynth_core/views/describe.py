@@ -7,6 +7,7 @@ sentence. Leaves the limits of a usable task to ``taskfile`` and keeping it to t
 from __future__ import annotations
 
 import csv
+import keyword
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -66,6 +67,8 @@ def identifier(heading: str, position: int = 1) -> str:
     name = re.sub(r"[^a-z0-9]+", "_", plain.lower()).strip("_")[:40].strip("_")
     if not name:
         return f"column_{position}"
+    if keyword.iskeyword(name):
+        return f"{name}_"
     return name if name[0].isalpha() else f"column_{name}"[:40]
 
 

@@ -1,0 +1,250 @@
+"""Headers, lines, trees and nodes from a real store."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+
+import pytest
+
+from autosynth_core.config import RunSettings
+from autosynth_core.errors import InputError
+from autosynth_core.judging.reward import Difference
+from autosynth_core.records import (
+    Command,
+    Comparison,
+    Feedback,
+    Form,
+    Node,
+    NodeState,
+    Project,
+    Rating,
+    RunKind,
+    RunState,
+    StopReason,
+)
+from autosynth_core.store import Store
+from autosynth_core.views import best_so_far, estimate, feed, header, node, projects, rounds, searches, tree, words
+from autosynth_core.views.runs import time_left
+from tests.views.plausible_run import add_round, add_search, example_task
+
+
+def test_a_run_without_anything_has_a_header(store: Store, project: Project) -> None:
+    run = store.add_run(project.id, RunKind.SEARCH, RunSettings(iterations=12).model_dump_json())
+    now = header(store, run.id)
+    assert (now.done, now.planned, now.best, now.seconds_left) == (0, 12, None, None)
+    assert now.in_words == "Waiting to start"
+    assert (best_so_far(store, run.id), tree(store, run.id).nodes, feed(store, run.id)) == ([], (), [])
+
+
+def test_the_header_counts_every_recipe_once(store: Store, project: Project) -> None:
+    run = add_search(store, project)
+    now = header(store, run.id)
+    states = [each.state for each in store.nodes(run.id)]
+    assert now.done == 24
+    assert now.broken == states.count(NodeState.BROKEN) > 0
+    assert now.duplicates == states.count(NodeState.DUPLICATE)
+    assert now.unscored == states.count(NodeState.UNSCORED)
+    assert now.usage.calls == states.count(NodeState.SCORED)
+    assert dict(now.failures) == {"rate limited": 1}
+    assert now.metric_versions == 2
+    assert now.best is not None
+    assert now.first is not None
+    assert now.best.reward.total >= now.first.reward.total
+
+
+def test_a_recipe_being_tried_is_not_counted_as_tried(store: Store, project: Project) -> None:
+    run = add_search(store, project, nodes=10, state=RunState.RUNNING)
+    assert header(store, run.id).done == 8
+
+
+def test_what_was_asked_shows_until_it_is_done(store: Store, project: Project) -> None:
+    run = add_search(store, project, nodes=5, state=RunState.RUNNING)
+    request = store.ask(run.id, Command.PAUSE, 1.0)
+    assert header(store, run.id).asked is Command.PAUSE
+    store.handled(request, 2.0)
+    assert header(store, run.id).asked is None
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "said"),
+    [
+        (RunState.FINISHED, StopReason.CONVERGED, "hardly have helped"),
+        (RunState.FINISHED, StopReason.BUDGET, "budget"),
+        (RunState.FINISHED, "whatever", "Finished"),
+        (RunState.INTERRUPTED, "", "Resume"),
+        (RunState.STOPPED, "", "Stopped by you"),
+        (RunState.FAILED, "The key was refused.", "problem"),
+    ],
+    ids=["converged", "budget", "unknown reason", "interrupted", "stopped", "failed"],
+)
+def test_every_end_has_words(store: Store, project: Project, state: RunState, reason: str, said: str) -> None:
+    run = add_search(store, project, nodes=3, state=state, reason=reason)
+    now = header(store, run.id)
+    assert said in now.in_words
+    assert now.reason == (reason if state is RunState.FAILED else "")
+
+
+def test_every_state_has_words() -> None:
+    assert all(words.node_state(state) for state in NodeState)
+    assert set(words.RATING_WORDS) == set(Rating)
+
+
+def test_time_left_follows_the_pace_of_the_last_recipes() -> None:
+    left = time_left([0, 10, 20, 30], done=4, planned=10)
+    assert left.seconds == 60
+    assert "last 4 recipes" in left.basis
+
+
+def test_a_pause_over_lunch_does_not_spoil_the_time_left() -> None:
+    assert time_left([0, 10, 20, 4000, 4010, 4020], done=6, planned=8).seconds == 20
+
+
+@pytest.mark.parametrize(("finished", "done"), [([1, 2], 2), ([1, 2, 3, 4], 10)], ids=["too few", "all done"])
+def test_no_time_left_is_guessed_from_nothing(finished: list[float], done: int) -> None:
+    assert time_left(finished, done, 10).seconds is None
+
+
+def test_the_best_so_far_never_falls(store: Store, project: Project) -> None:
+    points = best_so_far(store, add_search(store, project).id)
+    rewards = [point.reward for point in points]
+    assert rewards == sorted(rewards)
+    assert all(point.low <= point.reward <= point.high for point in points)
+    assert all(point.node <= point.iteration for point in points)
+
+
+def test_the_best_path_leads_from_the_root_to_the_best(store: Store, project: Project) -> None:
+    run = add_search(store, project)
+    view = tree(store, run.id)
+    path = [each for each in view.nodes if each.on_best_path]
+    assert path[0].number == 0
+    assert view.best == path[-1].number == header(store, run.id).best.node
+    assert all(after.parent == before.number for before, after in pairwise(path))
+    assert all(each.reward is None for each in view.nodes if each.state is not NodeState.SCORED)
+
+
+def test_a_large_tree_is_folded_with_its_best_path_whole(store: Store, project: Project) -> None:
+    run = add_search(store, project, nodes=260, settings=RunSettings(iterations=260, seed_inputs=2))
+    view = tree(store, run.id)
+    shown = {each.number for each in view.nodes}
+    assert len(shown) <= 150
+    assert view.folded == 260 - len(shown)
+    assert view.best in shown
+    assert all(each.parent is None or each.parent in shown for each in view.nodes)
+    assert tree(store, run.id, everything=True).folded == 0
+
+
+def test_a_header_shows_what_was_just_written(store: Store, project: Project) -> None:
+    run = add_search(store, project, nodes=4, state=RunState.RUNNING)
+    before = header(store, run.id).done
+    store.put_node(Node(run.id, 9, 0, NodeState.BROKEN, Form.EDIT, reason="no"))
+    assert header(store, run.id).done == before + 1
+
+
+def test_a_recipe_is_shown_with_everything(store: Store, project: Project) -> None:
+    run = add_search(store, project)
+    best = header(store, run.id).best.node
+    seen = node(store, run.id, best)
+    assert seen.is_best
+    assert seen.prompts
+    assert seen.stages
+    assert seen.diff.startswith("--- recipe")
+    assert len(seen.samples) == 6
+    assert all(len(each.verdicts) == 3 for each in seen.samples)
+    assert len(seen.workflow_verdicts) == 4
+    assert len(seen.calls) == 1
+    assert f"recipe {seen.node.parent}" in seen.against_parent
+
+
+def test_the_root_is_compared_with_nothing(store: Store, project: Project) -> None:
+    seen = node(store, add_search(store, project, nodes=3).id, 0)
+    assert (seen.diff, seen.parent_source) == ("", "")
+    assert "first recipe" in seen.against_parent
+
+
+@pytest.mark.parametrize("source", ["", "def (", "\0", "x" * 70_000], ids=["none", "syntax", "NUL", "huge"])
+def test_a_broken_recipe_can_be_looked_at(store: Store, project: Project, source: str) -> None:
+    run = add_search(store, project, nodes=2)
+    store.put_node(Node(run.id, 7, 0, NodeState.BROKEN, Form.REWRITE, source=source, reason="It does not parse."))
+    seen = node(store, run.id, 7)
+    assert (seen.samples, seen.stages, seen.score) == ((), (), None)
+
+
+def test_a_recipe_that_is_not_there_is_refused(store: Store, project: Project) -> None:
+    with pytest.raises(InputError, match="no recipe number 99"):
+        node(store, add_search(store, project, nodes=2).id, 99)
+
+
+def test_a_run_that_is_not_there_is_refused(store: Store) -> None:
+    with pytest.raises(InputError):
+        header(store, "search-none")
+
+
+@pytest.mark.parametrize(
+    ("difference", "said"),
+    [
+        (Difference(0.4, 0.1, 0.2, 0.6, 6, Comparison.BETTER), "Better than recipe 2 by 0.40 points on 6 shared inp"),
+        (Difference(-0.4, 0.1, -0.6, -0.2, 6, Comparison.WORSE), "Worse than recipe 2 by 0.40 points"),
+        (Difference(0.1, None, -4, 4, 1, Comparison.CANT_TELL), "Can't tell from recipe 2: a difference of +0.10"),
+        (None, "Not compared"),
+    ],
+    ids=["better", "worse", "can't tell", "none"],
+)  # fmt: skip
+def test_a_comparison_is_said_with_its_uncertainty(difference: Difference | None, said: str) -> None:
+    assert said in words.compared(difference, 2)
+
+
+def test_rounds_come_in_order_with_their_latest_feedback(store: Store, project: Project) -> None:
+    add_round(store, project, rated=6)
+    second = add_round(store, project, state=RunState.RUNNING, made=2)
+    sample = rounds(store, project.id)[1].samples[0]
+    for rating in (Rating.NOT_USABLE, Rating.USE):
+        store.add_feedback(Feedback(second.id, sample.id, rating, ("Tone",)))
+    first, then = rounds(store, project.id)
+    assert (first.number, then.number) == (1, 2)
+    assert first.ratings.total() == 6
+    assert not first.active
+    assert then.active
+    assert then.feedback[sample.id].rating is Rating.USE
+    assert then.ratings == {Rating.USE: 1}
+    assert header(store, second.id).done == 2
+
+
+@pytest.mark.parametrize(
+    ("ratings", "enough"),
+    [("uuuuuu", True), ("uueeun", True), ("uunnuu", False), ("uuu", False), ("uuuuu", True), ("", False)],
+)
+def test_five_of_six_usable_is_good_enough(store: Store, project: Project, ratings: str, enough: bool) -> None:
+    run = add_round(store, project)
+    meant = {"u": Rating.USE, "e": Rating.USE_EDITED, "n": Rating.NOT_USABLE}
+    for sample, letter in zip(rounds(store, project.id)[0].samples, ratings, strict=False):
+        store.add_feedback(Feedback(run.id, sample.id, meant[letter]))
+    assert rounds(store, project.id)[0].good_enough is enough
+
+
+def test_a_projects_card_counts_what_is_in_it(store: Store, project: Project) -> None:
+    add_round(store, project, rated=4)
+    add_search(store, project, nodes=2, state=RunState.PAUSED)
+    (card,) = projects(store)
+    assert (card.rounds, card.rated, card.searches, card.latest, card.missing) == (1, 4, 1, "Paused", None)
+    assert [run.kind for run in searches(store)] == [RunKind.SEARCH]
+
+
+def test_an_estimate_grows_with_what_is_asked_for() -> None:
+    small = estimate(RunSettings(iterations=5, metric_refresh=0), stages=1, logprobs=True, embedded=True)
+    large = estimate(RunSettings(iterations=5), stages=3, logprobs=False, embedded=False)
+    assert small.calls == 6 * (1 + 6) + 6 * (6 * 4 + 4) + 3
+    assert large.calls > small.calls
+    assert (small.seconds or 0) > 60
+    assert large.seconds is None
+
+
+def test_a_header_of_a_thousand_nodes_is_quick(store: Store) -> None:
+    project = store.add_project(example_task())
+    run = add_search(store, project, nodes=1_000, settings=RunSettings(iterations=1_000, seed_inputs=2))
+    header(store, run.id)
+    store.put_node(Node(run.id, 2_000, 0, NodeState.BROKEN, Form.EDIT))
+    began = time.perf_counter()
+    header(store, run.id)
+    tree(store, run.id)
+    assert time.perf_counter() - began < 1.5
