@@ -13,6 +13,7 @@ import autosynth_core
 
 _KINDS = {".py", ".md", ".txt", ".toml", ".json", ".sql", ".svg", ""}
 _FOLDERS = ("autosynth_core", "pages", "docs", "tests", "benchmarks", ".ci", ".streamlit")
+_ANYBODYS = {"/tmp/", "/home/", "/opt/", "/srv/", "/usr/", "/var/"}
 _MADE_UP = {"ann"}  # a user of a test
 _SOMEBODY = re.compile(r"(?:/home/|/Users/|[A-Z]:\\\\?Users\\\\?)(\w+)")
 _PRIVATE = re.compile(r"//(?:10\.\d|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.)|--(?:extra-)?index-url|--trusted-host")
@@ -30,6 +31,7 @@ FILES = pytest.mark.parametrize("path", files(), ids=named)
 def test_file_names_no_folder_of_this_machine(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     here = [str(place) + "/" for place in (ROOT, ROOT.parent, Path.home()) if len(place.parts) > 1]
+    here = [place for place in here if place not in _ANYBODYS]
     assert [place for place in here if re.search(rf"(?<![\w.\-]){re.escape(place)}", text)] == []
     assert set(_SOMEBODY.findall(text)) <= _MADE_UP
 
