@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 
 from autosynth_core.config import RoundSettings, RunSettings
 from autosynth_core.engine.brief import Brief, make_brief, newest_workflow, reviewed
@@ -53,19 +54,28 @@ def stop(store: Store, run_id: str) -> None:
     _ask_live(store, run_id, Command.STOP)
 
 
-def resume(store: Store, run_id: str, *, iterations: int | None = None, budget_usd: float | None = None) -> None:
+def resume(
+    store: Store,
+    run_id: str,
+    *,
+    iterations: int | None = None,
+    budget_usd: float | None = None,
+    budget_tokens: int | None = None,
+) -> None:
     """Go on with a paused, stopped, interrupted or failed run, or extend a finished one.
 
-    ``iterations`` is the new total; ``budget_usd`` the new cap. Raises InputError when there is nothing to go on with.
+    ``iterations`` is the new total; ``budget_usd`` and ``budget_tokens`` the new caps.
+    Raises InputError when there is nothing to go on with.
     """
-    run = extend(store, run_id, iterations=iterations, budget_usd=budget_usd)
+    caps = {"budget_usd": budget_usd, "budget_tokens": budget_tokens}
+    run = extend(store, run_id, iterations, {name: cap for name, cap in caps.items() if cap is not None})
     if run.state in (RunState.PAUSED, RunState.RUNNING):
         store.ask(run_id, Command.RESUME, time.time())
     elif run.state is not RunState.QUEUED:
         store.set_run_state(run_id, RunState.QUEUED)
 
 
-def extend(store: Store, run_id: str, *, iterations: int | None = None, budget_usd: float | None = None) -> Run:
+def extend(store: Store, run_id: str, iterations: int | None, caps: Mapping[str, float]) -> Run:
     """Write a larger goal into a run that is not live. Raises InputError for a finished run without a larger goal."""
     run = store.run(run_id)
     if run.kind is not RunKind.SEARCH or run.state in LIVE:
@@ -73,14 +83,12 @@ def extend(store: Store, run_id: str, *, iterations: int | None = None, budget_u
     settings = RunSettings.model_validate_json(run.settings)
     done = max((node.number for node in store.nodes(run_id) if node.state is not NodeState.RUNNING), default=0)
     larger = iterations if iterations is not None else settings.iterations
-    if run.state is RunState.FINISHED and larger <= done and budget_usd is None:
+    if run.state is RunState.FINISHED and larger <= done and not caps:
         raise InputError(
             f"This search is finished after {done} of {settings.iterations} iterations; "
             "to go on, give a larger number of iterations or a larger budget."
         )
-    update: dict[str, object] = {"iterations": max(larger, 1)}
-    if budget_usd is not None:
-        update["budget_usd"] = budget_usd
+    update: dict[str, object] = {"iterations": max(larger, 1), **caps}
     if run.state is RunState.FINISHED:
         update["extended_after"] = done
     changed = RunSettings.model_validate({**settings.model_dump(), **update})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from autosynth_core.judging import WORKFLOW_VERSION
 from autosynth_core.records import Event, MetricSet, Node, Sample, ScoreRow, Verdict
@@ -16,24 +16,27 @@ _log = logging.getLogger(__name__)
 
 
 class StoreJournal:
-    """``search.Journal`` for one run."""
+    """``search.Journal`` for one run. ``require_owned`` raises before a write when the run is no longer ours."""
 
-    def __init__(self, store: Store, run_id: str) -> None:
+    def __init__(self, store: Store, run_id: str, require_owned: Callable[[], None] = lambda: None) -> None:
         self._store = store
         self._run_id = run_id
+        self._require_owned = require_owned
 
     def put_sample(self, sample: Sample) -> None:
+        self._require_owned()
         self._store.put_sample(sample)
 
     def samples(self, fingerprint: str) -> list[Sample]:
         return self._store.samples(self._run_id, fingerprint)
 
     def put_verdicts(self, verdicts: Sequence[Verdict]) -> None:
+        self._require_owned()
         self._store.put_verdicts(verdicts, self._run_id)
 
     def judged(self, subjects: Sequence[str], version: str, judge: str) -> set[tuple[str, str]]:
         found = self._store.verdicts(self._run_id, subjects=subjects, version=version)
-        return {(verdict.subject, verdict.metric) for verdict in found if verdict.judge == judge}
+        return {(each.subject, each.metric) for each in found if each.judge == judge and each.score is not None}
 
     def score_rows(self, fingerprint: str, version: str, judge: str) -> list[ScoreRow]:
         samples = {sample.id: sample for sample in self.samples(fingerprint)}
@@ -57,6 +60,7 @@ class StoreJournal:
         return [verdict.score for verdict in found if verdict.judge == judge and verdict.score is not None]
 
     def put_metric_set(self, metrics: MetricSet, iteration: int, agreement: float | None, provenance: str) -> None:
+        self._require_owned()
         self._store.put_metric_set(self._run_id, metrics, iteration, agreement, provenance)
 
     def metric_set(self, version: str) -> MetricSet:
@@ -66,12 +70,15 @@ class StoreJournal:
         return found
 
     def put_node(self, node: Node) -> None:
+        self._require_owned()
         self._store.put_node(node)
 
     def put_outcome(self, node: Node, message: str) -> None:
+        self._require_owned()
         self._store.put_outcome(node, [self._event(node.state.value, message, node.number)])
 
     def event(self, kind: str, message: str, node: int | None = None) -> None:
+        self._require_owned()
         self._store.add_event(self._event(kind, message, node))
 
     def _event(self, kind: str, message: str, node: int | None) -> Event:

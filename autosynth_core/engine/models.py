@@ -95,10 +95,13 @@ async def open_models(
     log: CallLog,
     budget: Budget | None = None,
     checkpoint: Checkpoint = never_pause,
+    opened: Callable[[Client], None] = lambda client: None,
     say: Say = lambda text: None,
     scope: Scope,
 ) -> AsyncIterator[Models]:
-    """The models of a run. Starts (and, the first time, fetches) the embedded model where it is used.
+    """The models of a run, ``opened`` is told of their client before its first call.
+
+    Starts (and, the first time, fetches) the embedded model where it is used.
 
     Raises SettingsError, EndpointError or ModelFileError, each with what to do.
     """
@@ -112,6 +115,7 @@ async def open_models(
         )
     prices = PriceTable.load(os.environ, local=endpoint.embedded or endpoint.is_loopback)
     async with Client(endpoint, log, settings=calls, prices=prices, budget=budget, checkpoint=checkpoint) as client:
+        opened(client)
         named = await _named_roles(client, settings)
         for name in {named.optimizer, named.evaluator, named.generator, named.second_judge} - {""}:
             client.budget.require_price(name, prices)

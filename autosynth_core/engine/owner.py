@@ -18,7 +18,7 @@ from pathlib import Path
 
 from autosynth_core.engine.round_run import run_round
 from autosynth_core.engine.search_run import run_search
-from autosynth_core.engine.switch import Switch
+from autosynth_core.engine.switch import Switch, until_halted
 from autosynth_core.errors import AutoSynthError, BudgetReached, LeaseLost, RunHalted
 from autosynth_core.records import Command, Event, Run, RunKind, RunState, StopReason
 from autosynth_core.store import Store
@@ -33,6 +33,7 @@ HEARTBEAT_S = 2.0
 STALE_AFTER_S = 20.0  # ten heartbeats: a loaded machine must not lose its runs
 _MOST_RUNS = 4  # at once; more wait in the queue
 _SANDBOX_PROCESSES = 2
+_ENDING_S = (10.0, 1.0, 1.0, 1.0)  # for calls under way; then for the search, the calls and the client to be cut
 
 
 class _Live:
@@ -72,6 +73,10 @@ class Owner:
         """What ended the thread, if anything but ``close`` did."""
         return self._failure
 
+    def works_on(self, run_id: str) -> bool:
+        """Whether this thread has the run under way, or is ending it."""
+        return run_id in self._live
+
     def close(self, wait_s: float = 10.0) -> None:
         """Let calls in flight finish for up to ``wait_s``, mark the runs interrupted, end the thread."""
         self._ending.set()
@@ -109,6 +114,8 @@ class Owner:
                 self._pick_up(store, sandbox, store.run(run_id), now)
 
     def _obey(self, store: Store, live: _Live, now: float) -> None:
+        if live.switch.lost:
+            return
         for request in store.pending(live.run.id):
             match request.command:
                 case Command.PAUSE:
@@ -131,9 +138,13 @@ class Owner:
         for request in store.pending(run.id):  # asked before this go began
             store.handled(request.id, now)
         store.set_run_state(run.id, RunState.RUNNING)
-        switch = Switch()
+        switch = Switch(lambda: self._owns(store, run.id))
         task = asyncio.get_running_loop().create_task(self._work(store, sandbox, run, switch))
         self._live[run.id] = _Live(run, task, switch)
+
+    def _owns(self, store: Store, run_id: str) -> bool:
+        lease = store.lease(run_id)
+        return lease is not None and lease.owner == self._name
 
     def _beat(self, store: Store, now: float) -> None:
         for live in list(self._live.values()):
@@ -144,28 +155,27 @@ class Owner:
     async def _end_all(self) -> None:
         for live in self._live.values():
             live.switch.halt(RunHalted("The program is ending."))
-        tasks = [live.task for live in self._live.values()]
-        if tasks:
-            _, slow = await asyncio.wait(tasks, timeout=10.0)
-            for task in slow:
+        left = {live.task for live in self._live.values()}
+        for patience in _ENDING_S:
+            if left:
+                _, left = await asyncio.wait(left, timeout=patience)
+            for task in left:
                 task.cancel()
-            await asyncio.gather(*slow, return_exceptions=True)
 
     # --- one run ----------------------------------------------------------------------------------------------
 
     async def _work(self, store: Store, sandbox: Sandbox, run: Run, switch: Switch) -> None:
         """Work on a run to its end and record how it ended."""
-        state, reason = RunState.INTERRUPTED, "the program ended; resume to go on"
+        state, reason, told = RunState.INTERRUPTED, "the program ended; resume to go on", ""
         try:
             if run.kind is RunKind.SEARCH:
-                stop_reason: str = await run_search(run, store, sandbox, switch)
+                stop_reason: str = await until_halted(run_search(run, store, sandbox, switch), switch)
             else:
-                await run_round(run, store, sandbox, switch)
+                await until_halted(run_round(run, store, sandbox, switch), switch)
                 stop_reason = "samples made"
             state, reason = RunState.FINISHED, stop_reason
         except BudgetReached as error:
-            state, reason = RunState.FINISHED, StopReason.BUDGET.value
-            self._say(store, run.id, "budget", str(error))
+            state, reason, told = RunState.FINISHED, StopReason.BUDGET.value, str(error)
         except LeaseLost:
             _log.warning("run=%s lease lost", run.id)
             self._live.pop(run.id, None)
@@ -181,10 +191,12 @@ class Owner:
             _log.exception("run=%s failed", run.id)
             state, reason = RunState.FAILED, "An error in AutoSynth itself stopped this run; the log says more."
         self._live.pop(run.id, None)
-        self._conclude(store, run.id, state, reason)
+        self._conclude(store, run.id, state, reason, told)
 
-    def _conclude(self, store: Store, run_id: str, state: RunState, reason: str) -> None:
+    def _conclude(self, store: Store, run_id: str, state: RunState, reason: str, told: str) -> None:
         if store.heartbeat(run_id, self._name, time.time()):
+            if told:
+                self._say(store, run_id, "budget", told)
             store.set_run_state(run_id, state, reason)
             self._say(store, run_id, state.value, f"{state.value.capitalize()}: {reason}.".replace("..", "."))
             store.release(run_id, self._name)

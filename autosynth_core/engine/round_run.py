@@ -22,7 +22,7 @@ async def run_round(run: Run, store: Store, sandbox: Sandbox, switch: Switch) ->
     """Make the round's workflow and samples. Raises what stops a run."""
     settings = RoundSettings.model_validate_json(run.settings)
     brief = read_brief(run)
-    journal = StoreJournal(store, run.id)
+    journal = StoreJournal(store, run.id, switch.require_owned)
     context = EditContext(brief.task, brief.accepted, limits=settings.limits)
     draw = f"seed {settings.seed} round {settings.number}"
     usage = store.usage(run.id)
@@ -33,6 +33,7 @@ async def run_round(run: Run, store: Store, sandbox: Sandbox, switch: Switch) ->
         log=store,
         budget=Budget(settings.budget_usd, spent_usd=usage.usd),
         checkpoint=switch,
+        opened=lambda client: switch.follow(lambda: client.in_flight),
         say=lambda text: journal.event("models", text),
         scope=Scope(run.id, "probe"),
     ) as models:

@@ -42,7 +42,7 @@ async def run_search(run: Run, store: Store, sandbox: Sandbox, switch: Switch) -
     """Search until finished. Raises what stops a run; everything done by then is in the store."""
     settings = RunSettings.model_validate_json(run.settings)
     brief = read_brief(run)
-    journal = StoreJournal(store, run.id)
+    journal = StoreJournal(store, run.id, switch.require_owned)
     usage = store.usage(run.id)
     budget = Budget(
         settings.budget_usd,
@@ -57,6 +57,7 @@ async def run_search(run: Run, store: Store, sandbox: Sandbox, switch: Switch) -
         log=store,
         budget=budget,
         checkpoint=switch,
+        opened=lambda client: switch.follow(lambda: client.in_flight),
         say=lambda text: journal.event("models", text),
         scope=Scope(run.id, "probe"),
     ) as models:

@@ -130,9 +130,11 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._openai is not None:
-            await asyncio.gather(*self._calls, return_exceptions=True)
-            await self._openai.close()
-            self._openai = None
+            try:
+                await asyncio.gather(*self._calls, return_exceptions=True)
+            finally:
+                await self._openai.close()
+                self._openai = None
 
     @property
     def in_flight(self) -> int:
@@ -345,7 +347,7 @@ class Client:
         return _Failure(FailureKind.REFUSED, detail, error, refused_parameter=said.param if is_dialect else "")
 
     def _exhausted(self, model: str, failures: list[_Failure]) -> AutoSynthError:
-        if all(failure.kind is FailureKind.UNREACHABLE for failure in failures):
+        if failures[-1].kind is FailureKind.UNREACHABLE:  # it may have died amid the first attempt
             return EndpointUnreachable(
                 f"Nothing answers at {self.endpoint.base_url}; start the model server or correct the base URL."
             )

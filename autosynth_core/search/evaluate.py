@@ -6,7 +6,6 @@ yardstick; whatever has a verdict already is not judged twice.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from autosynth_core.config import RunSettings
@@ -19,6 +18,7 @@ from autosynth_core.judging import (
     seed_scores,
     starting_metrics,
 )
+from autosynth_core.judging.concurrently import concurrently
 from autosynth_core.llm import Model
 from autosynth_core.records import MetricSet, Node, Sample, SampleState, Scope, Task, Workflow
 from autosynth_core.search.journal import Journal
@@ -103,14 +103,9 @@ class Evaluator:
         everything = [*samples, *parent_samples]
         subjects = [sample.id for sample in everything]
         done = self._journal.judged(subjects, metrics.version, self._judge.name)
-        await asyncio.gather(
-            *(
-                self._judge_one(number, sample, metrics, done)
-                for sample in everything
-                if sample.state is SampleState.OK
-            ),
-            self._judge_workflow(number, workflow),
-        )
+        usable = [sample for sample in everything if sample.state is SampleState.OK]
+        verdicts = [self._judge_one(number, sample, metrics, done) for sample in usable]
+        await concurrently([*verdicts, self._judge_workflow(number, workflow)])
 
     def score(
         self,

@@ -22,7 +22,10 @@ class Journal(Protocol):
     def put_verdicts(self, verdicts: Sequence[Verdict]) -> None: ...
 
     def judged(self, subjects: Sequence[str], version: str, judge: str) -> set[tuple[str, str]]:
-        """The (subject, metric) pairs among these subjects that already have a verdict."""
+        """The (subject, metric) pairs among these subjects that already have a score.
+
+        A verdict that could not be read is no reason not to ask again: its calls are in the log, or had failed.
+        """
         ...
 
     def score_rows(self, fingerprint: str, version: str, judge: str) -> list[ScoreRow]:

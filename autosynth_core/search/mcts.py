@@ -135,8 +135,11 @@ class Search:
                 if number > self._settings.iterations:
                     return Finished(StopReason.ITERATIONS, self._tree)
                 pending.append((number, asyncio.create_task(self._iteration(number, stored.get(number)))))
-        except BaseException:
+        except BaseException as error:
             self._halt()
+            if isinstance(error, asyncio.CancelledError):  # no time is left for what waits
+                for _, task in pending:
+                    task.cancel()
             await _settled([task for _, task in pending])
             raise
         raise AssertionError("the loop above only ends by returning")

@@ -86,8 +86,11 @@ def _scores_given(db: Path, run_id: str) -> dict[tuple[str, VerdictMethod], set[
     return given
 
 
-def test_endpoint_that_dies_fails_the_run_which_resumes_to_the_same_tree(db: Path, faultless_tree: list[Any]) -> None:
-    server = OpenAIServer(ScriptedModels(), delay_s=0.05, models=["scripted"]).start()
+@pytest.mark.parametrize("delay_s", [0.05, 0.4], ids=["calls in flight end", "calls in flight are cut"])
+def test_endpoint_that_dies_fails_the_run_which_resumes_to_the_same_tree(
+    delay_s: float, db: Path, faultless_tree: list[Any]
+) -> None:
+    server = OpenAIServer(ScriptedModels(), delay_s=delay_s, models=["scripted"]).start()
     run_id = add_run(db, settings_for(server, **SMALL, attempts=2))
     with at_work(db, run_id) as (store, _):
         wait_until(lambda: server.usable > 60)

@@ -172,6 +172,10 @@ class OpenAIServer:
     ) -> None:
         self.stop()
 
+    def turn_away(self, retry_after: str) -> None:
+        """Answer every call from now on with 429 and this Retry-After."""
+        self._faults = Faults(1.0, kinds=(Fault.RATE_LIMIT_RETRY_AFTER,), retry_after=retry_after)
+
     # --- serving --------------------------------------------------------------------------------------------------
 
     async def _serve(self) -> None:
