@@ -15,7 +15,7 @@ from random import Random
 from statistics import fmean, pstdev
 from typing import NamedTuple
 
-from autosynth_core.config import Expansion
+from autosynth_core.config import Expansion, SampleLimits
 from autosynth_core.errors import AnswerError
 from autosynth_core.llm import Model
 from autosynth_core.prompts import data_block, render
@@ -31,7 +31,9 @@ __all__ = ["Draft", "Expander", "Plan", "parse_rewrite", "plan_expansion", "rewr
 _REWRITE_TOKENS = 3000
 _WORDS_TOKENS = 700
 _FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
-_CHANGE = re.compile(r"^\W*CHANGE\W*:\s*(.+)$", re.MULTILINE | re.IGNORECASE)
+# Within one line: runs that cross lines take quadratic time on an answer of nothing but line breaks.
+_CHANGE = re.compile(r"^[^\w\n]*CHANGE[^\w\n]*?:[ \t]*(\S.*)$", re.MULTILINE | re.IGNORECASE)
+_LONGEST_CHANGE = 500  # characters
 _EXPLORE = 0.7
 
 
@@ -111,8 +113,9 @@ def _untried(
 def _operator_values(tree: Tree, in_flight: Sequence[Plan]) -> dict[str, float]:
     """An upper confidence value for each operator tried so far, in score points; untried ones are absent.
 
-    ``mean gain + 0.7 s sqrt(ln(1 + N) / n)``: s is the spread of all gains, a broken child counts as a loss of s,
-    expansions in flight count as tried with no gain. Operators are spread by these statistics, not by a model's taste.
+    ``mean gain + 0.7 s sqrt(ln(1 + N) / n)``: s is the spread of all gains, a broken child counts as a loss of s;
+    expansions in flight, and children that an endpoint's failure left unscored, count as tried with no gain.
+    Operators are spread by these statistics, not by a model's taste.
     """
     gains: dict[str, list[float]] = {}
     gain_of = {number: gain for number, score in tree.scores.items() if (gain := _gain(score)) is not None}
@@ -120,7 +123,8 @@ def _operator_values(tree: Tree, in_flight: Sequence[Plan]) -> dict[str, float]:
     spread = max(pstdev(measured) if len(measured) > 1 else 0.0, 0.1)
     for node in tree.nodes.values():
         if node.form is Form.EDIT:
-            gains.setdefault(node.operator, []).append(gain_of.get(node.number, -spread))
+            without = 0.0 if node.state is NodeState.UNSCORED else -spread
+            gains.setdefault(node.operator, []).append(gain_of.get(node.number, without))
     for plan in in_flight:
         if plan.form is Form.EDIT:
             gains.setdefault(plan.operator, []).append(0.0)
@@ -161,7 +165,15 @@ class Expander:
         if plan.form is Form.REWRITE:
             opening = rewrite_prompt(self._task, source, weakness, experience)
             return Rewrite(
-                self._task, self._optimizer, self._sandbox, opening, weakness.text, known, scope, self._draw_for(plan)
+                self._task,
+                self._optimizer,
+                self._sandbox,
+                opening,
+                weakness.text,
+                known,
+                scope,
+                self._draw_for(plan),
+                self._context.limits,
             )
         return EditWords(
             self._task,
@@ -184,7 +196,14 @@ class Conversation:
     """Drafts one child by asking, and by asking again with the error. Subclasses say how."""
 
     def __init__(
-        self, task: Task, optimizer: Model, sandbox: Sandbox, known: Mapping[str, int], scope: Scope, draw: str
+        self,
+        task: Task,
+        optimizer: Model,
+        sandbox: Sandbox,
+        known: Mapping[str, int],
+        scope: Scope,
+        draw: str,
+        limits: SampleLimits | None,
     ) -> None:
         self._task = task
         self._optimizer = optimizer
@@ -192,6 +211,7 @@ class Conversation:
         self._known = known
         self._scope = scope
         self._draw = draw
+        self._limits = limits
         self.repairs = 0
         self._messages: list[tuple[str, str]] = [("system", render("search_system"))]
 
@@ -210,7 +230,8 @@ class Conversation:
     _repair_prompt = "search_repair"
 
     async def _checked(self, proposal: Proposal) -> Draft:
-        return Draft(proposal, await preflight(proposal.source, self._task, self._sandbox, self._known))
+        check = await preflight(proposal.source, self._task, self._sandbox, self._known, limits=self._limits)
+        return Draft(proposal, check)
 
     @property
     def _turn_draw(self) -> str:
@@ -230,8 +251,9 @@ class Rewrite(Conversation):
         known: Mapping[str, int],
         scope: Scope,
         draw: str,
+        limits: SampleLimits | None = None,
     ) -> None:
-        super().__init__(task, optimizer, sandbox, known, scope, draw)
+        super().__init__(task, optimizer, sandbox, known, scope, draw, limits)
         self._weakness = weakness
         self._messages.append(("user", opening))
 
@@ -265,7 +287,7 @@ class EditWords(Conversation):
         scope: Scope,
         draw: str,
     ) -> None:
-        super().__init__(task, optimizer, sandbox, known, scope, draw)
+        super().__init__(task, optimizer, sandbox, known, scope, draw, context.limits)
         self._plan, self._source, self._weakness = plan, source, weakness
         self._context = replace(context, random=Random(draw))  # of its own: iterations run side by side
         self._operator = OPERATORS[plan.operator]
@@ -315,7 +337,7 @@ def rewrite_prompt(task: Task, source: str, weakness: Weakness, experience: Sequ
         source=source,
         weakness=data_block("weakness", weakness.text),
         sample=data_block("a sample that shows it", weakness.sample) if weakness.sample else "",
-        experience="\n".join(f"- {line}" for line in experience) or "- nothing yet",
+        experience=data_block("tried so far", "\n".join(f"- {line}" for line in experience) or "- nothing yet"),
     )
 
 
@@ -323,13 +345,18 @@ def parse_rewrite(answer: str) -> tuple[str, str]:
     """(what is changed, the program) from an answer; the program is "" where there is none.
 
     The longest fenced block is the program; an answer without fences that contains ``def generate`` is taken whole.
+    What is changed is one line without control characters: it goes to terminals, pages and further prompts.
     """
     blocks = _FENCE.findall(answer)
     source = max(blocks, key=len) if blocks else answer if "def generate" in answer else ""
     change = _CHANGE.search(answer)
-    return (
-        change.group(1).strip()[:500] if change else "A rewritten workflow."
-    ), source.strip() + "\n" if source else ""
+    modification = _one_line(change.group(1)) if change else ""
+    return modification or "A rewritten workflow.", source.strip() + "\n" if source.strip() else ""
+
+
+def _one_line(text: str) -> str:
+    shown = "".join(letter if letter.isprintable() else " " for letter in text[: 8 * _LONGEST_CHANGE])
+    return " ".join(shown.split())[:_LONGEST_CHANGE]
 
 
 def _no_proposal(reason: str) -> Draft:

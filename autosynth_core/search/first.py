@@ -36,7 +36,7 @@ async def write_first_workflow(
     its ``modification`` says so.
     """
     conversation = (
-        _from_nothing(task, optimizer, sandbox, scope, draw)
+        _from_nothing(task, optimizer, sandbox, context, scope, draw)
         if can_rewrite is not False
         else _worded(task, optimizer, sandbox, context, scope, draw)
     )
@@ -51,8 +51,8 @@ async def write_first_workflow(
         Form.ROOT,
         "",
         "",
-        f"A plain single-prompt workflow made from the task's own words stands in: the optimizer's {_ATTEMPTS} attempts "
-        f"did not pass the checks (the last one: {reason[:300]}).",
+        "A plain single-prompt workflow made from the task's own words stands in: the optimizer's "
+        f"{_ATTEMPTS} attempts did not pass the checks (the last one: {reason[:300]}).",
         "",
         plain_workflow(task),
         _ATTEMPTS,
@@ -82,8 +82,10 @@ def _examples(task: Task) -> str:
     )
 
 
-def _from_nothing(task: Task, optimizer: Model, sandbox: Sandbox, scope: Scope, draw: str) -> Conversation:
-    return Rewrite(task, optimizer, sandbox, first_prompt(task), "", {}, scope, f"{draw}:first")
+def _from_nothing(
+    task: Task, optimizer: Model, sandbox: Sandbox, context: EditContext, scope: Scope, draw: str
+) -> Conversation:
+    return Rewrite(task, optimizer, sandbox, first_prompt(task), "", {}, scope, f"{draw}:first", context.limits)
 
 
 def _worded(

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from openai_server import OpenAIServer
 from scripted_models import ScriptedModels
 
+from autosynth_core.store import Store
 from autosynth_core.workflow import Sandbox
 from autosynth_core.workflow import sandbox as sandbox_module
 
@@ -45,3 +46,9 @@ def serve() -> Iterator[Callable[..., OpenAIServer]]:
             return stack.enter_context(OpenAIServer(answer or ScriptedModels(), **options))
 
         yield start
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "autosynth.db") as opened:
+        yield opened

@@ -111,7 +111,7 @@ class Searched(NamedTuple):
 
     def purposes(self, number: int) -> Counter[str]:
         """How many answers were paid for on behalf of a node, by purpose."""
-        return Counter(row.purpose for row in self.store.calls_of(self.run_id, node=number) if not row.cached)
+        return Counter(row.purpose for row in self.store.calls_of(self.run_id, node=number) if row.paid)
 
     def said(self, kind: str) -> list[str]:
         return [event.message for event in self.store.events(self.run_id) if event.kind == kind]
