@@ -7,8 +7,9 @@ import streamlit as st
 from autosynth_core.records import Project
 from autosynth_core.views.describe import missing
 from pages.parts.describe_step import describe_step
+from pages.parts.frame import in_frame
 from pages.parts.model_note import warn_if_embedded
-from pages.parts.session import choose_project, framed, parameter, set_parameter, switch_project
+from pages.parts.session import choose_project, parameter, set_parameter, switch_project
 from pages.parts.start_step import start_step
 from pages.parts.text import plain
 from pages.parts.try_step import try_step
@@ -58,4 +59,4 @@ def _page() -> None:
             start_step(project)
 
 
-framed(_page, "initialize")
+in_frame(_page)

@@ -7,16 +7,19 @@ from typing import NoReturn
 
 import streamlit as st
 
+from autosynth_core.errors import AutoSynthError
 from autosynth_core.records import Project
 from autosynth_core.store.archive import export_project, import_project
 from autosynth_core.taskfile import ExampleTask, dump_task, examples, load_task, parse_task
 from autosynth_core.views import ProjectCard, projects, words
 from autosynth_core.views.describe import blank_task
+from pages.parts.frame import in_frame
 from pages.parts.model_note import warn_if_embedded
-from pages.parts.session import framed, guarded, remember, store
+from pages.parts.session import guarded, remember, store
 from pages.parts.text import plain, prose, short
 
 _CARDS_A_ROW = 2
+_PROBLEM = "why a project was not deleted"
 
 
 def _open(project_id: str, page: str = "pages/initialize.py") -> NoReturn:
@@ -142,19 +145,33 @@ def _confirm_delete(project_id: str, title: str) -> None:
         f"**{plain(title or 'Untitled')}** will be deleted with all its samples, feedback and searches. "
         "This can't be undone. Export it first if you may want it again."
     )
-    with guarded(), st.container(horizontal=True):
-        if st.button("Delete it", type="primary", icon=":material/delete:", key="really delete"):
-            store().delete_project(project_id)
-            if st.session_state.get("project") == project_id:
-                del st.session_state["project"]
+    with st.container(horizontal=True):
+        deleted = st.button(
+            "Delete it",
+            type="primary",
+            icon=":material/delete:",
+            key="really delete",
+            on_click=_delete,
+            args=(project_id,),
+        )
+        if st.button("Keep it", key="keep") or deleted:
             st.rerun()
-        if st.button("Keep it", key="keep"):
-            st.rerun()
+
+
+def _delete(project_id: str) -> None:
+    try:
+        store().delete_project(project_id)
+    except AutoSynthError as error:
+        st.session_state[_PROBLEM] = str(error)  # shown on the page below, as the question closes
+    if st.session_state.get("project") == project_id:
+        del st.session_state["project"]
 
 
 def _page() -> None:
     st.title("Projects")
     warn_if_embedded()
+    if problem := st.session_state.pop(_PROBLEM, None):
+        st.error(plain(problem), icon=":material/error:")
     cards = projects(store())
     if cards:
         for card in cards:
@@ -171,4 +188,4 @@ def _page() -> None:
         _new_from_file()
 
 
-framed(_page, "projects")
+in_frame(_page)

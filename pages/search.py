@@ -6,10 +6,11 @@ import streamlit as st
 
 from autosynth_core.records import Run, RunKind
 from autosynth_core.views import header, searches, words
+from pages.parts.frame import in_frame
 from pages.parts.model_note import endpoint
 from pages.parts.node_view import node_view
 from pages.parts.run_view import live
-from pages.parts.session import choose_project, framed, parameter, remember, set_parameter, store, switch_project
+from pages.parts.session import choose_project, parameter, remember, set_parameter, store, switch_project
 from pages.parts.text import plain
 
 _REFRESH_S = 2
@@ -94,4 +95,4 @@ def _page() -> None:
     node_view(run.id)
 
 
-framed(_page, "search")
+in_frame(_page)

@@ -12,8 +12,9 @@ from autosynth_core.config import ModelSettings
 from autosynth_core.llm.embedded import DEFAULT_MODEL, MODEL_FILES, installed
 from autosynth_core.llm.endpoint import NO_KEY, Found, discover
 from pages.parts.download import download
+from pages.parts.frame import in_frame
 from pages.parts.model_note import endpoint
-from pages.parts.session import framed, guarded, guarded_call, store
+from pages.parts.session import guarded, guarded_call, store
 from pages.parts.text import clean, plain
 
 _ROLES = {
@@ -147,4 +148,4 @@ def _page() -> None:
     _built_in()
 
 
-framed(_page, "settings")
+in_frame(_page)

@@ -90,15 +90,18 @@ def _buttons(now: RunHeader) -> None:
 def _going_on(now: RunHeader) -> None:
     """Go on beyond what was planned, with more recipes or a larger budget."""
     with st.popover("Try more recipes", icon=":material/add:"):
-        total = st.number_input(
-            "Recipes in all", now.done + 1, 10_000, max(now.planned, now.done) + 10, key=f"total:{now.run_id}"
-        )
-        budget = None
+        st.number_input("Recipes in all", now.done + 1, 10_000, max(now.planned, now.done) + 10, key=_total(now.run_id))
         if now.budget_usd is not None:
-            budget = st.number_input(
-                "Spend at most (US dollars)", 0.01, None, now.budget_usd, step=1.0, key=f"cap:{now.run_id}"
-            )
-        st.button("Go on", type="primary", key="extend", on_click=_extend, args=(now.run_id, total, budget))
+            st.number_input("Spend at most (US dollars)", 0.01, None, now.budget_usd, step=1.0, key=_cap(now.run_id))
+        st.button("Go on", type="primary", key="extend", on_click=_extend, args=(now.run_id,))
+
+
+def _total(run_id: str) -> str:
+    return f"total:{run_id}"
+
+
+def _cap(run_id: str) -> str:
+    return f"cap:{run_id}"
 
 
 @guarded_call
@@ -117,8 +120,10 @@ def _resume(run_id: str) -> None:
 
 
 @guarded_call
-def _extend(run_id: str, iterations: int, budget_usd: float | None) -> None:
-    engine.resume(store(), run_id, iterations=iterations, budget_usd=budget_usd)
+def _extend(run_id: str) -> None:
+    # Read now: a number typed just before the click is not in what the button was drawn with.
+    total, cap = st.session_state[_total(run_id)], st.session_state.get(_cap(run_id))
+    engine.resume(store(), run_id, iterations=total, budget_usd=cap)
 
 
 def _figures(now: RunHeader) -> None:

@@ -23,11 +23,8 @@ from autosynth_core.store import Store
 from pages.parts.text import clean, plain
 
 __all__ = [
-    "SCREEN",
     "choose_project",
     "database",
-    "enter_frame",
-    "framed",
     "guarded",
     "guarded_call",
     "parameter",
@@ -38,8 +35,6 @@ __all__ = [
 ]
 
 P = ParamSpec("P")
-SCREEN = "screen"  # query parameter: the screen that the frame is to be brought to
-_FRAME = "frame entered"
 logger = logging.getLogger("autosynth.pages")
 
 
@@ -56,24 +51,6 @@ def _opened(path: str) -> Store:
 def store() -> Store:
     """The store of this process, opened once a database file."""
     return _opened(str(database()))
-
-
-def enter_frame() -> None:
-    """Called by the app just before it runs a screen."""
-    st.session_state[_FRAME] = True
-
-
-def framed(page: Callable[[], None], name: str) -> None:
-    """Run a screen inside the app's frame; where Streamlit ran the file by itself, bring the frame first.
-
-    Until an app has called ``st.navigation`` once since the server started, Streamlit takes a folder named ``pages``
-    for its older kind of app and runs an addressed page without ``app.py``: a reload after a restart would lose
-    menu, engine and guard.
-    """
-    if st.session_state.pop(_FRAME, False):
-        page()
-    else:
-        st.switch_page("app.py", query_params={**st.query_params.to_dict(), SCREEN: name})
 
 
 @contextmanager

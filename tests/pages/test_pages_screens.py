@@ -1,0 +1,390 @@
+"""Every screen in every state: empty, running, finished, broken, hostile; and by address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from autosynth_core.config import ModelSettings, RunSettings
+from autosynth_core.engine import load_models
+from autosynth_core.records import Command, Project, Rating, RunKind, RunState, StopReason
+from autosynth_core.store import Store
+from autosynth_core.views.describe import blank_task
+from tests.pages.test_pages_text import HOSTILE, read_back
+from tests.views.plausible_run import add_round, add_search, dialogue_task, example_task
+
+Open = Callable[..., AppTest]
+
+SCREENS = ("", "initialize", "search", "settings")
+
+
+def said(app: AppTest) -> str:
+    """All text on the page, escapes resolved."""
+    kinds = (
+        app.title,
+        app.subheader,
+        app.markdown,
+        app.caption,
+        app.text,
+        app.info,
+        app.warning,
+        app.error,
+        app.success,
+    )
+    return "\n".join(read_back(str(each.value)) for kind in kinds for each in kind)
+
+
+def button(app: AppTest, label: str):
+    return next(each for each in app.button if each.label == label)
+
+
+def fine(app: AppTest) -> AppTest:
+    assert not app.exception
+    assert not app.error, [each.value for each in app.error]
+    return app
+
+
+# --- every screen ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_an_empty_database_gives_a_screen_that_says_what_to_do(open_page: Open, screen: str) -> None:
+    app = fine(open_page(screen))
+    assert app.title
+    assert "Settings" in said(app) or "Go to Projects" in str(app.main)
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_a_screen_shows_no_traceback_for_an_unusable_database(open_page: Open, store: Store, screen: str) -> None:
+    path = store.path
+    store.close()
+    path.write_bytes(b"not a database" * 1000)
+    for extra in ("-wal", "-shm"):
+        Path(f"{path}{extra}").unlink(missing_ok=True)
+    app = open_page(screen)
+    assert not app.exception
+    assert len(app.error) == 1
+    assert "Traceback" not in said(app)
+
+
+@pytest.mark.parametrize("screen", ["initialize", "search"])
+@pytest.mark.parametrize("value", ["none", "../../etc/passwd", "<b>x</b>", "' OR 1=1 --", "0" * 5000])
+def test_an_address_that_names_nothing_gets_one_sentence(
+    open_page: Open, project: Project, screen: str, value: str
+) -> None:
+    app = open_page(screen, **{"project" if screen == "initialize" else "run": value})
+    assert not app.exception
+    assert len(app.error) == 1
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_text_is_shown_as_text(open_page: Open, store: Store, text: str) -> None:
+    project = store.add_project(replace(example_task(), title=text, description=text, audience=text))
+    add_round(store, project, rated=2, text=text)
+    add_round(store, project, rated=2, text=text)
+    run = add_search(store, project, nodes=8, text=text)
+    for screen, parameters in (
+        ("", {}),
+        ("initialize", {"project": project.id, "step": "try"}),
+        ("initialize", {"project": project.id, "step": "describe"}),
+        ("search", {"run": run.id, "node": "2"}),
+    ):
+        app = fine(open_page(screen, **parameters))
+        assert not any(each.allow_html for each in app.markdown)
+        assert " ".join(text.split())[:40] in " ".join(said(app).split())
+
+
+def test_a_half_surrogate_in_a_sample_does_not_break_the_screen(
+    open_page: Open, store: Store, project: Project
+) -> None:
+    add_round(store, project, rated=1, text="half \ud800 a \0 letter")
+    run = add_search(store, project, nodes=4, text="half \ud800 a \0 letter")
+    fine(open_page("initialize", project=project.id, step="try"))
+    fine(open_page("search", run=run.id, node="1"))
+
+
+# --- projects --------------------------------------------------------------------------------------------------------
+
+
+def test_an_example_becomes_a_project_and_opens(open_page: Open, store: Store) -> None:
+    app = open_page()
+    app.button("example:reading-hooks").click().run()
+    assert [each.task.title for each in store.projects()] == ["Reading hooks"]
+    fine(app)
+
+
+def test_a_title_alone_makes_a_project(open_page: Open, store: Store) -> None:
+    app = open_page()
+    app.text_input[0].set_value("Exit tickets")
+    button(app, "Create project").click().run()
+    fine(app)
+    assert store.projects()[0].task.title == "Exit tickets"
+    assert "Still needed" in said(app)
+
+
+def test_an_empty_title_is_asked_for(open_page: Open, store: Store) -> None:
+    app = open_page()
+    button(app, "Create project").click().run()
+    assert "title" in app.error[0].value
+    assert store.projects() == []
+
+
+def test_a_project_is_deleted_only_after_asking(open_page: Open, store: Store, project: Project) -> None:
+    app = open_page()
+    app.button(f"delete:{project.id}").click().run()
+    assert len(store.projects()) == 1
+    app.button("really delete").click().run()
+    assert store.projects() == []
+
+
+# --- describe --------------------------------------------------------------------------------------------------------
+
+
+def test_a_field_is_saved_when_it_is_left(open_page: Open, store: Store, project: Project) -> None:
+    app = open_page("initialize", project=project.id, step="describe")
+    app.text_input(f"describe:{project.id}:audience").set_value("Grade 9").run()
+    fine(app)
+    assert store.project(project.id).task.audience == "Grade 9"
+
+
+def test_looking_at_a_task_changes_nothing(open_page: Open, store: Store) -> None:
+    for task in (example_task(), dialogue_task()):
+        project = store.add_project(task)
+        for step in ("describe", "try", "start"):
+            fine(open_page("initialize", project=project.id, step=step))
+        assert store.project(project.id).task == task
+
+
+def test_pasted_inputs_are_added(open_page: Open, store: Store, project: Project) -> None:
+    app = open_page("initialize", project=project.id, step="describe")
+    app.text_area(f"paste:{project.id}").set_value("concept, grade\nosmosis in a potato, grade 6\n").run()
+    button(app, "Use these inputs").click().run()
+    fine(app)
+    task = store.project(project.id).task
+    assert "osmosis in a potato" in {seed.values["concept"] for seed in (*task.search_seeds, *task.sealed_seeds)}
+    assert app.text_area(f"paste:{project.id}").value == ""
+
+
+def test_pasted_inputs_with_other_headings_are_refused(open_page: Open, store: Store, project: Project) -> None:
+    app = open_page("initialize", project=project.id, step="describe")
+    app.text_area(f"paste:{project.id}").set_value("book\nHoles\n").run()
+    button(app, "Use these inputs").click().run()
+    assert "same headings" in app.error[0].value
+    assert store.project(project.id).task == project.task
+
+
+def test_an_example_can_be_removed(open_page: Open, store: Store, project: Project) -> None:
+    app = open_page("initialize", project=project.id, step="describe")
+    app.button(f"remove:{project.id}:good_examples:0").click().run()
+    fine(app)
+    assert store.project(project.id).task.good_examples == project.task.good_examples[1:]
+
+
+# --- try -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_round_is_started_once_and_shows_its_progress(open_page: Open, store: Store, project: Project) -> None:
+    app = open_page("initialize", project=project.id, step="try")
+    button(app, "Make 6 samples").click().run()
+    fine(app)
+    (run,) = store.runs(project.id, RunKind.ROUND)
+    assert app.query_params["round"] == run.id
+    assert "Make 6 samples" not in [each.label for each in app.button]
+
+
+def test_no_round_starts_from_an_incomplete_task(open_page: Open, store: Store) -> None:
+    project = store.add_project(blank_task("Something"))
+    app = open_page("initialize", project=project.id, step="try")
+    assert button(app, "Make 6 samples").disabled
+    app = open_page("initialize", project=project.id, step="start")
+    assert button(app, "Start the search").disabled
+
+
+@pytest.mark.parametrize("state", list(RunState))
+def test_a_round_in_any_state_has_a_screen(open_page: Open, store: Store, project: Project, state: RunState) -> None:
+    add_round(store, project, state=state, made=2, text="The key was refused." if state is RunState.FAILED else "")
+    app = open_page("initialize", project=project.id, step="try")
+    assert not app.exception
+    assert len(app.error) == (state is RunState.FAILED)
+
+
+def test_a_verdict_is_saved_at_once_and_there_after_a_reload(open_page: Open, store: Store, project: Project) -> None:
+    run = add_round(store, project)
+    app = open_page("initialize", project=project.id, step="try", at="2")
+    sample = store.samples(run.id)[1]
+    app.segmented_control(f"rating:{sample.id}").set_value(Rating.NOT_USABLE).run()
+    app.pills(f"reasons:{sample.id}").set_value(["Too long"]).run()
+    app.text_area(f"comment:{sample.id}").set_value("Twice as long as my class can read.").run()
+    fine(app)
+    (feedback,) = store.feedback(run.id)
+    assert (feedback.sample_id, feedback.rating, feedback.reasons) == (sample.id, Rating.NOT_USABLE, ("Too long",))
+    again = fine(open_page("initialize", project=project.id, step="try", at="2"))
+    assert again.segmented_control(f"rating:{sample.id}").value is Rating.NOT_USABLE
+    assert again.text_area(f"comment:{sample.id}").value == "Twice as long as my class can read."
+
+
+def test_edits_of_a_dialogue_are_kept_as_turns(open_page: Open, store: Store) -> None:
+    project = store.add_project(dialogue_task())
+    run = add_round(store, project)
+    sample = store.samples(run.id)[0]
+    app = open_page("initialize", project=project.id, step="try")
+    app.segmented_control(f"rating:{sample.id}").set_value(Rating.USE_EDITED).run()
+    app.text_area(f"edit:{sample.id}:dialogue").set_value("Tutor: Look.\nStudent: I see.").run()
+    fine(app)
+    (feedback,) = store.feedback(run.id)
+    assert feedback.edited["dialogue"] == [
+        {"speaker": "Tutor", "text": "Look."},
+        {"speaker": "Student", "text": "I see."},
+    ]
+    assert feedback.edited["note"] == sample.output["note"]
+
+
+def test_an_edit_that_cannot_be_read_says_why_and_keeps_the_verdict(open_page: Open, store: Store) -> None:
+    project = store.add_project(dialogue_task())
+    run = add_round(store, project)
+    sample = store.samples(run.id)[0]
+    app = open_page("initialize", project=project.id, step="try")
+    app.segmented_control(f"rating:{sample.id}").set_value(Rating.USE_EDITED).run()
+    app.text_area(f"edit:{sample.id}:dialogue").set_value("no speaker here").run()
+    assert "who speaks" in app.error[0].value
+    assert store.feedback(run.id)[0].rating is Rating.USE_EDITED
+
+
+@pytest.mark.parametrize("at", ["0", "99", "-1", "x", "²", "9" * 50])
+def test_an_odd_position_is_brought_into_range(open_page: Open, store: Store, project: Project, at: str) -> None:
+    add_round(store, project)
+    fine(open_page("initialize", project=project.id, step="try", at=at, round="none"))
+
+
+def test_improved_samples_follow_the_feedback(open_page: Open, store: Store, project: Project) -> None:
+    add_round(store, project, rated=6)
+    app = open_page("initialize", project=project.id, step="try")
+    button(app, "Make improved samples").click().run()
+    fine(app)
+    assert len(store.runs(project.id, RunKind.ROUND)) == 2
+
+
+# --- start and search ------------------------------------------------------------------------------------------------
+
+
+def test_a_search_starts_with_what_was_set(open_page: Open, store: Store, project: Project) -> None:
+    app = open_page("initialize", project=project.id, step="start")
+    app.number_input("iterations").set_value(17)
+    app.number_input("seed inputs").set_value(5)
+    button(app, "Start the search").click().run()
+    fine(app)
+    (run,) = store.runs(project.id, RunKind.SEARCH)
+    settings = RunSettings.model_validate_json(run.settings)
+    assert (settings.iterations, settings.seed_inputs, run.state) == (17, 5, RunState.QUEUED)
+
+
+@pytest.mark.parametrize("state", list(RunState))
+@pytest.mark.parametrize("nodes", [0, 1, 9], ids=["nothing yet", "first recipe", "some"])
+def test_a_search_in_any_state_has_a_screen(
+    open_page: Open, store: Store, project: Project, state: RunState, nodes: int
+) -> None:
+    reason = {RunState.FAILED: "The key was refused.", RunState.FINISHED: StopReason.CONVERGED}.get(state, "")
+    run = add_search(store, project, nodes=nodes, state=state, reason=reason)
+    app = open_page("search", run=run.id)
+    assert not app.exception
+    assert len(app.error) == (state is RunState.FAILED)
+    assert "not by your students" in said(app)
+    labels = {each.label for each in app.button}
+    assert ("Stop" in labels) == (state in {RunState.QUEUED, RunState.RUNNING, RunState.PAUSED})
+    resumable = state not in {RunState.QUEUED, RunState.RUNNING, RunState.FINISHED}
+    assert ("Resume" in labels) == resumable
+
+
+def test_pause_and_stop_are_left_for_the_engine(open_page: Open, store: Store, project: Project) -> None:
+    run = add_search(store, project, nodes=4, state=RunState.RUNNING)
+    app = open_page("search", run=run.id)
+    app.button("pause").click().run()
+    assert [each.command for each in store.pending(run.id)] == [Command.PAUSE]
+    assert "Pausing" in said(app)
+    app.button("stop").click().run()
+    assert [each.command for each in store.pending(run.id)] == [Command.PAUSE, Command.STOP]
+
+
+def test_a_stopped_search_is_resumed(open_page: Open, store: Store, project: Project) -> None:
+    run = add_search(store, project, nodes=4, state=RunState.STOPPED)
+    open_page("search", run=run.id).button("resume").click().run()
+    assert store.run(run.id).state is RunState.QUEUED
+
+
+def test_a_finished_search_is_extended(open_page: Open, store: Store, project: Project) -> None:
+    run = add_search(store, project, nodes=6, reason=StopReason.ITERATIONS, settings=RunSettings(iterations=5))
+    app = open_page("search", run=run.id)
+    app.number_input(f"total:{run.id}").set_value(20)
+    app.button("extend").click().run()
+    fine(app)
+    assert store.run(run.id).state is RunState.QUEUED
+    assert RunSettings.model_validate_json(store.run(run.id).settings).iterations == 20
+
+
+def test_a_recipe_is_opened_by_its_address(open_page: Open, store: Store, project: Project) -> None:
+    run = add_search(store, project)
+    app = fine(open_page("search", run=run.id, node="2"))
+    assert "Recipe 2" in [each.value for each in app.subheader]
+
+
+@pytest.mark.parametrize("number", ["999", "-1", "x", "²", "1" * 40])
+def test_no_such_recipe_gets_one_sentence(open_page: Open, store: Store, project: Project, number: str) -> None:
+    run = add_search(store, project, nodes=3)
+    app = open_page("search", run=run.id, node=number)
+    assert not app.exception
+    assert len(app.error) == 1
+
+
+def test_every_recipe_can_be_opened(open_page: Open, store: Store, project: Project) -> None:
+    run = add_search(store, project, nodes=12, state=RunState.RUNNING)
+    app = open_page("search", run=run.id)
+    for node in store.nodes(run.id):
+        app.query_params["node"] = str(node.number)
+        fine(app.run())
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+
+def test_models_are_remembered(open_page: Open, store: Store) -> None:
+    app = open_page("settings")
+    app.text_input("models:base_url").set_value("http://localhost:11434/v1")
+    app.text_input("models:generator").set_value("llama3")
+    button(app, "Save").click().run()
+    fine(app)
+    assert load_models(store) == ModelSettings(base_url="http://localhost:11434/v1", generator="llama3")
+    assert open_page("settings").text_input("models:generator").value == "llama3"
+
+
+def test_an_address_that_is_none_is_refused_and_not_kept(open_page: Open, store: Store) -> None:
+    app = open_page("settings")
+    app.text_input("models:base_url").set_value("ftp://x")
+    button(app, "Save").click().run()
+    assert "http" in app.error[0].value
+    assert load_models(store) == ModelSettings()
+
+
+def test_a_key_is_never_shown(open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "sk-verysecretkey1234567890"
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    for screen in SCREENS:
+        app = fine(open_page(screen))
+        assert key not in str(app)
+        assert key not in said(app)
+
+
+def test_the_built_in_model_is_named_as_small_where_work_starts(open_page: Open, project: Project) -> None:
+    for screen, parameters in (("", {}), ("initialize", {"project": project.id, "step": "start"}), ("settings", {})):
+        assert "small" in said(open_page(screen, **parameters))
+
+
+def test_an_unreachable_service_is_said_in_one_sentence(open_page: Open) -> None:
+    app = open_page("settings")
+    app.text_input("models:base_url").set_value("http://127.0.0.1:9/v1")
+    button(app, "Test connection").click().run()
+    assert not app.exception
+    assert len(app.error) == 1
