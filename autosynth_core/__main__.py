@@ -6,13 +6,12 @@ Exit status: 0 finished, 2 bad input, 3 the endpoint can't be used, 130 interrup
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from autosynth_core import __version__
+from autosynth_core import __version__, log
 from autosynth_core.commands.doctor import doctor_command
 from autosynth_core.commands.models import models_command
 from autosynth_core.commands.search import (
@@ -39,9 +38,7 @@ def parser() -> argparse.ArgumentParser:
         description="Search for the workflow that makes the fine-tuning data people prefer, starting from no data.",
     )
     top.add_argument("--version", action="version", version=__version__)
-    top.add_argument(
-        "--verbose", action="store_true", help="log one line an event; twice as much with AUTOSYNTH_LOG=debug"
-    )
+    top.add_argument("--verbose", action="store_true", help="log one line an event")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _search(commands.add_parser("search", help="search on a task file"))
     _resume(commands.add_parser("resume", help="go on with a run, or extend a finished one"))
@@ -78,6 +75,7 @@ def _search(command: argparse.ArgumentParser) -> None:
     command.add_argument("--metric-refresh", type=int, metavar="K", help="new metrics every K iterations; 0: never")
     command.add_argument("--workflow-weight", type=float, metavar="W", help="share of the workflow score, 0..1")
     command.add_argument("--budget-usd", type=float, metavar="X", help="cap in US dollars")
+    command.add_argument("--budget-tokens", type=int, metavar="N", help="cap in tokens, prompt and completion")
     command.add_argument("--base-url", metavar="U", help="an OpenAI-compatible endpoint")
     for role in ("optimizer", "evaluator", "generator", "second-judge"):
         command.add_argument(f"--{role}-model", metavar="M")
@@ -89,6 +87,7 @@ def _resume(command: argparse.ArgumentParser) -> None:
     command.add_argument("run_id")
     command.add_argument("--iterations", type=int, metavar="N", help="the new total")
     command.add_argument("--budget-usd", type=float, metavar="X", help="the new cap in US dollars")
+    command.add_argument("--budget-tokens", type=int, metavar="N", help="the new cap in tokens")
     _common(command)
     command.set_defaults(run=resume_command)
 
@@ -108,17 +107,10 @@ def _models(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=models_command)
 
 
-def _set_up_logging(verbose: bool) -> None:
-    asked = os.environ.get("AUTOSYNTH_LOG", "").upper()
-    level = asked if asked in ("DEBUG", "INFO", "WARNING", "ERROR") else "INFO" if verbose else "WARNING"
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("autosynth_core").setLevel(level)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors raised on purpose become one sentence on standard error."""
     args = parser().parse_args(argv)
-    _set_up_logging(args.verbose)
+    log.set_up("INFO" if args.verbose else "WARNING")
     try:
         return int(args.run(args))
     except (EndpointError, ModelFileError) as error:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from autosynth_core.commands.report import print_json, say, status_of
 from autosynth_core.config import ModelSettings, RunSettings
-from autosynth_core.engine import Owner, resume, start_search, suggested_settings, uses_embedded
+from autosynth_core.engine import Owner, load_models, resume, start_search, suggested_settings, uses_embedded
 from autosynth_core.engine.control import LIVE
 from autosynth_core.engine.owner import STALE_AFTER_S
 from autosynth_core.errors import InputError, SettingsError, StoreError
@@ -34,8 +34,8 @@ _LOOK_S = 0.2
 def search_command(args: argparse.Namespace) -> int:
     """Search on a task file. Returns the exit status."""
     task = load_task(args.task_file)
-    settings = _settings(args)
     with Store.open(args.db) as store:
+        settings = _settings(args, load_models(store))
         project = store.add_project(task)
         run = start_search(store, project.id, settings, state=RunState.STOPPED)
         return _work(store, run.id, args)
@@ -54,7 +54,13 @@ def resume_command(args: argparse.Namespace) -> int:
             )
         if run.kind is not RunKind.SEARCH:
             raise InputError(f"Run {run.id} is a round of samples, which is made again on the Initialize page.")
-        resume(store, run.id, iterations=args.iterations, budget_usd=args.budget_usd)
+        resume(
+            store,
+            run.id,
+            iterations=args.iterations,
+            budget_usd=args.budget_usd,
+            budget_tokens=args.budget_tokens,
+        )
         store.set_run_state(run.id, RunState.STOPPED)
         return _work(store, run.id, args)
 
@@ -91,16 +97,19 @@ def _existing(path: Path) -> Store:
     return Store.open(path)
 
 
-def _settings(args: argparse.Namespace) -> RunSettings:
-    """The suggested settings with what was given on the command line. Raises SettingsError."""
+def _settings(args: argparse.Namespace, saved: ModelSettings) -> RunSettings:
+    """The suggested settings, the models saved in Settings, and what was given here. Raises SettingsError."""
     try:
-        models = ModelSettings(
-            base_url=args.base_url or "",
-            optimizer=args.optimizer_model or "",
-            evaluator=args.evaluator_model or "",
-            generator=args.generator_model or "",
-            second_judge=args.second_judge_model or "",
-        )
+        named = {
+            "base_url": args.base_url,
+            "optimizer": args.optimizer_model,
+            "evaluator": args.evaluator_model,
+            "generator": args.generator_model,
+            "second_judge": args.second_judge_model,
+        }
+        elsewhere = args.base_url is not None and args.base_url != saved.base_url
+        before = ModelSettings() if elsewhere else saved  # models are named for one endpoint
+        models = before.model_copy(update={name: value for name, value in named.items() if value is not None})
         given = {
             "iterations": args.iterations,
             "workers": args.workers,
@@ -111,6 +120,7 @@ def _settings(args: argparse.Namespace) -> RunSettings:
             "metric_refresh": args.metric_refresh,
             "workflow_weight": args.workflow_weight,
             "budget_usd": args.budget_usd,
+            "budget_tokens": args.budget_tokens,
         }
         base = suggested_settings(uses_embedded(models)).model_dump()
         return RunSettings.model_validate(

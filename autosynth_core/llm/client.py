@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import random as random_module
 import re
 import time
@@ -53,6 +54,8 @@ BACKOFF_S = 0.5  # doubled with each attempt; the wait is drawn between 0 and th
 BACKOFF_CAP_S = 20.0
 CONNECT_S = 10.0
 TRUNCATED_TRIES = 2
+
+_log = logging.getLogger(__name__)
 
 _CONNECTIONS = 2048  # the throttle decides; the pool only must not stand in its way
 _DIALECT = frozenset({"max_tokens", "temperature"})  # parameters that some models refuse and can do without
@@ -268,6 +271,7 @@ class Client:
             status=status,
         )
         self._log.record(request, answer, scope)
+        _log.debug("run=%s purpose=%s model=%s asked=%r", scope.run_id, scope.purpose, request.model, request.messages)
         return answer
 
     # --- the network ----------------------------------------------------------------------------------------------

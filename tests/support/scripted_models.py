@@ -9,6 +9,7 @@ from the text by hashing; nothing here is meant to be good at teaching. As a pro
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import json
 import math
@@ -27,7 +28,6 @@ __all__ = ["ScriptedModels", "judge_reply", "outside_data", "serve"]
 
 _DATA = re.compile(r"<data name=\"[^\"\n]*\">\n.*?\n</data>", re.DOTALL)
 _PROGRAM = re.compile(r"```python\n(.*?)```", re.DOTALL)
-_PROMPT_CONSTANT = re.compile(r'^([A-Z][A-Z0-9_]*) = (?:\(\s*)?"""', re.MULTILINE)
 _WORDS = [
     "river",
     "bridge",
@@ -74,6 +74,37 @@ def judge_reply(score: float) -> Reply:
     return Reply(pairs[0][0], first_token=pairs)
 
 
+def _first_constant(source: str) -> Any:
+    """The first assignment of a text to a name in capitals at the top of a program; None where there is none."""
+    for statement in ast.parse(source).body:
+        if (
+            isinstance(statement, ast.Assign)
+            and isinstance(statement.targets[0], ast.Name)
+            and isinstance(statement.value, ast.Constant)
+            and isinstance(statement.value.value, str)
+        ):
+            return statement
+    return None
+
+
+def _first_program(prompt: str) -> str:
+    """A one-prompt program for a task with text fields; for one with a dialogue there is none."""
+    inputs = re.findall(r'^- seed\["(\w+)"\]', prompt, re.MULTILINE)
+    outputs = re.findall(r'^- "(\w+)": (a list)?', prompt, re.MULTILINE)
+    if any(listed for _, listed in outputs):
+        return "CHANGE: nothing comes to mind."
+    given = "\n".join(f"{name}: {{{name}}}" for name in inputs)
+    filled = ", ".join(f'{name}=seed["{name}"]' for name in inputs)
+    parts = ", ".join(f'"{name}": text' for name, _ in outputs)
+    return (
+        "CHANGE: One prompt says what is wanted.\n```python\n"
+        f'PROMPT = """Write what a good teacher would write, in plain words.\n{given}"""\n\n\n'
+        "async def generate(seed: dict[str, str]) -> dict:\n"
+        f"    text = await llm(PROMPT.format({filled}))\n"
+        f"    return {{{parts}}}\n```"
+    )
+
+
 class ScriptedModels:
     """Answers a chat completion. ``rewrite`` replaces how a program is rewritten: (prompt, program) -> answer."""
 
@@ -112,13 +143,18 @@ class ScriptedModels:
 
     @staticmethod
     def _better_program(prompt: str, source: str) -> str:
-        """The program with one more sentence at the head of its first prompt; nothing to go by: no program."""
-        found = _PROMPT_CONSTANT.search(source)
-        if not found:
-            return "CHANGE: nothing, there is no program."
+        """The program with one more sentence at the head of its first prompt; without a program, a first one."""
+        if not source:
+            return _first_program(prompt)
+        constant = _first_constant(source)
+        if constant is None:
+            return "CHANGE: nothing, there is no prompt in the program."
         wish = f"Mind the {_phrase(prompt, 5)}."
-        changed = source[: found.end()] + wish + "\n" + source[found.end() :]
-        return f"CHANGE: The prompt now says: {wish}\n```python\n{changed}```"
+        lines = source.splitlines(keepends=True)
+        lines[constant.lineno - 1 : constant.end_lineno] = [
+            f"{constant.targets[0].id} = {(wish + chr(10) + constant.value.value)!r}\n"
+        ]
+        return f"CHANGE: The prompt now says: {wish}\n```python\n{''.join(lines)}```"
 
     @staticmethod
     def _placeholders(prompt: str) -> str:

@@ -1,0 +1,143 @@
+"""A newcomer's way through the whole app, in Chromium, with the server killed in the middle."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+from conftest import App
+from playwright.sync_api import Page, expect
+
+from autosynth_core.records import NodeState, RunKind, RunState
+from autosynth_core.store import Store
+
+pytestmark = pytest.mark.browser
+
+SHOTS = os.environ.get("AUTOSYNTH_SCREENSHOTS")  # a folder: keep a picture of each step
+
+
+def shot(page: Page, name: str) -> None:
+    if SHOTS:
+        page.wait_for_timeout(800)
+        page.screenshot(path=Path(SHOTS) / f"{name}.png", full_page=True)
+
+
+def no_error(page: Page) -> None:
+    expect(page.get_by_text("Traceback")).to_have_count(0)
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def wait_for(condition: object, seconds: float, what: str) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.3)
+
+
+def test_from_an_example_to_the_best_workflow_through_a_killed_server(app: App, page: Page) -> None:
+    page.goto(app.url)
+    expect(page.get_by_role("heading", name="Projects")).to_be_visible()
+    shot(page, "01-projects")
+    card = page.get_by_test_id("stVerticalBlock").filter(has_text="Science analogies").last
+    card.get_by_role("button", name="Use this example").first.click()
+
+    # one round of feedback
+    page.get_by_role("button", name="Make 6 samples").click()
+    expect(page.get_by_text(re.compile(r"of 6 rated"))).to_be_visible()
+    shot(page, "02-samples")
+    for number in range(1, 7):
+        expect(page.get_by_text(f"Sample {number} of 6")).to_be_visible()
+        page.get_by_role("radio", name="Not usable" if number == 2 else "Use as is").click()
+        if number == 2:
+            page.get_by_label("Anything to add? (optional)").fill("Too dry <script>alert(1)</script> **for grade 5**")
+            page.get_by_label("Anything to add? (optional)").press("Tab")
+        expect(page.get_by_text(f"{number} of 6 rated")).to_be_visible()
+        if number < 6:
+            page.get_by_role("button", name="Next").click()
+    page.get_by_role("button", name="Make improved samples").click()
+    expect(page.get_by_text("What changed after your feedback")).to_be_visible()
+    shot(page, "03-improved")
+    page.reload()
+    page.get_by_text("Round 1").click()
+    expect(page.get_by_text("6 of 6 rated")).to_be_visible()
+
+    # start a search and watch it grow
+    page.get_by_text("3 · Start the search").click()
+    shot(page, "04-start")
+    page.get_by_label("Recipes to try").fill("14")
+    page.get_by_label("Recipes to try").press("Tab")
+    page.get_by_role("button", name="Start the search").click()
+    expect(page.get_by_text("Best so far")).to_be_visible(timeout=60_000)
+    no_error(page)
+    with Store.open(app.database) as store:
+        run = store.runs(kind=RunKind.SEARCH)[0]
+        wait_for(lambda: len(_done(store, run.id)) >= 2, 90, "two recipes")
+        shot(page, "05-running")
+
+        page.get_by_role("button", name="Pause").click()
+        wait_for(lambda: store.run(run.id).state is RunState.PAUSED, 10, "the pause")
+        expect(page.get_by_role("button", name="Resume")).to_be_visible()
+        page.get_by_role("button", name="Resume").click()
+        wait_for(lambda: store.run(run.id).state is RunState.RUNNING, 10, "the run to go on")
+        page.get_by_role("button", name="Stop").click()
+        wait_for(lambda: store.run(run.id).state is RunState.STOPPED, 30, "the stop")
+        expect(page.get_by_role("button", name="Resume")).to_be_visible()
+        shot(page, "06-stopped")
+        page.get_by_role("button", name="Resume").click()
+        wait_for(lambda: store.run(run.id).state is RunState.RUNNING, 10, "the run to go on")
+
+        wait_for(lambda: len(_done(store, run.id)) >= 4, 90, "four recipes")
+
+        # kill the server, start it again, resume from the same address
+        before = _done(store, run.id)
+        address = page.url
+        app.kill()
+        app.start()
+        page.goto(address)
+        wait_for(lambda: store.run(run.id).state is RunState.INTERRUPTED, 60, "the lost run to be noticed")
+        expect(page.get_by_role("button", name="Resume")).to_be_visible()
+        shot(page, "07-interrupted")
+        page.get_by_role("button", name="Resume").click()
+        wait_for(lambda: store.run(run.id).state is RunState.FINISHED, 180, "the end")
+        after = _done(store, run.id)
+        assert before.items() <= after.items()
+        assert run.id in address
+
+    # read the best workflow, its samples and scores; choose another one in the list and in the picture
+    expect(page.get_by_text("the best so far")).to_be_visible()
+    for tab in ("Prompts and code", "Samples (", "Scores", "Model calls ("):
+        page.get_by_role("tab", name=tab).click()
+        no_error(page)
+        shot(page, f"08-{tab.split()[0].lower()}")
+    circle = page.locator(".js-plotly-plot").last.locator(".scatterlayer .point").first
+    circle.scroll_into_view_if_needed()
+    box = circle.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_timeout(300)
+    page.mouse.down()
+    page.mouse.up()
+    expect(page).to_have_url(re.compile(r"node=\d+"))
+    no_error(page)
+
+    # the sentence of the teacher was shown as text and nothing of the key leaked
+    assert "sk-walkthrough-secret" not in page.content()
+    assert b"sk-walkthrough-secret" not in app.log.read_bytes()
+    assert b"sk-walkthrough-secret" not in app.database.read_bytes()
+    for name in ("Projects", "Settings"):
+        page.get_by_role("link", name=name).click()
+        expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
+        shot(page, f"09-{name.lower()}")
+        no_error(page)
+    page.get_by_role("button", name="Test connection").click()
+    expect(page.get_by_text(re.compile("Connected"))).to_be_visible()
+    shot(page, "10-connected")
+
+
+def _done(store: Store, run_id: str) -> dict[int, str]:
+    """Finished nodes and their programs."""
+    return {node.number: node.source for node in store.nodes(run_id) if node.state is not NodeState.RUNNING}
