@@ -6,9 +6,10 @@ without touching, the same subtree always drawn the same. Pure, no recursion, so
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
+
+import networkx as nx
 
 __all__ = ["Place", "tidy"]
 
@@ -29,29 +30,20 @@ class _Outline(NamedTuple):
 
 def tidy(parents: Mapping[int, int | None]) -> dict[int, Place]:
     """Places for nodes given by number with their parent. A parent that is not among them makes its child a root."""
-    children: dict[int | None, list[int]] = defaultdict(list)
-    for number, parent in sorted(parents.items()):
-        children[parent if parent in parents else None].append(number)
-    order = _parents_first(children)
+    graph = nx.DiGraph()
+    graph.add_nodes_from(sorted(parents))
+    graph.add_edges_from((parent, number) for number, parent in sorted(parents.items()) if parent in parents)
+    order = list(nx.topological_sort(graph))  # parents first
     offsets: dict[int, float] = {}  # of a node from its parent
     outlines: dict[int, _Outline] = {}
     for number in reversed(order):
-        below = [outlines.pop(child) for child in children[number]]
-        shifts, outlines[number] = _joined(below)
-        offsets.update(zip(children[number], shifts, strict=True))
-    shifts, _ = _joined([outlines[root] for root in children[None]])
-    offsets.update(zip(children[None], shifts, strict=True))
+        children = list(graph.successors(number))
+        shifts, outlines[number] = _joined([outlines.pop(child) for child in children])
+        offsets.update(zip(children, shifts, strict=True))
+    roots = [number for number in graph if graph.in_degree(number) == 0]
+    shifts, _ = _joined([outlines[root] for root in roots])
+    offsets.update(zip(roots, shifts, strict=True))
     return _absolute(order, parents, offsets)
-
-
-def _parents_first(children: Mapping[int | None, list[int]]) -> list[int]:
-    order: list[int] = []
-    waiting = list(reversed(children[None]))
-    while waiting:
-        number = waiting.pop()
-        order.append(number)
-        waiting.extend(reversed(children.get(number, [])))
-    return order
 
 
 def _joined(outlines: list[_Outline]) -> tuple[list[float], _Outline]:

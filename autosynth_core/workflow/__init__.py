@@ -9,9 +9,10 @@ from autosynth_core.workflow.baseline import output_schema, plain_workflow
 from autosynth_core.workflow.contract import ALLOWED_MODULES, HOST_FUNCTIONS, contract_text
 from autosynth_core.workflow.export import export_script
 from autosynth_core.workflow.fingerprint import fingerprint
+from autosynth_core.workflow.hostcall import Host
 from autosynth_core.workflow.output import Output, check_output
 from autosynth_core.workflow.preflight import preflight
-from autosynth_core.workflow.sandbox import Host, Job, Outcome, Sandbox
+from autosynth_core.workflow.sandbox import Job, Outcome, Sandbox
 
 __all__ = [
     "ALLOWED_MODULES",

@@ -8,19 +8,31 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from autosynth_core.records import content_hash
 from autosynth_core.workflow.contract import MAX_MAX_TOKENS, MAX_PROMPT_CHARS, MAX_TEMPERATURE
 from autosynth_core.workflow.output import clean
 
-if TYPE_CHECKING:
-    from autosynth_core.workflow.sandbox import Host
-
 MAX_SCHEMA_CHARS = 20_000
 MAX_SCHEMA_DEPTH = 12
 MAX_MESSAGES = 100
 ROLES = ("system", "user", "assistant")
+
+
+class Host(Protocol):
+    """The three functions that a workflow is lent, for one sample.
+
+    They raise ``AnswerError`` when this call has no usable answer, and any other error to stop the run.
+    """
+
+    async def llm(self, prompt: str, *, system: str | None, temperature: float, max_tokens: int) -> str: ...
+
+    async def llm_json(
+        self, prompt: str, *, schema: dict[str, Any], system: str | None, temperature: float, max_tokens: int
+    ) -> dict[str, Any]: ...
+
+    async def chat(self, messages: list[dict[str, str]], *, temperature: float, max_tokens: int) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import pydantic_monty
 
@@ -25,7 +25,7 @@ from autosynth_core.errors import AnswerError, RunHalted
 from autosynth_core.records import SampleState, SeedInput
 from autosynth_core.workflow import driver
 from autosynth_core.workflow.contract import STUBS
-from autosynth_core.workflow.hostcall import HostCall, read_call
+from autosynth_core.workflow.hostcall import Host, HostCall, read_call
 from autosynth_core.workflow.output import clean
 from autosynth_core.workflow.syntax import without_future
 
@@ -40,21 +40,6 @@ _TOO_NESTED = (
     "not closed, and dashes and stars, in prompts too; use fewer of them, or shorten the prompts"
 )
 _CLOCK = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)  # stands still: the same seed takes the same path
-
-
-class Host(Protocol):
-    """The three functions that a workflow is lent, for one sample.
-
-    They raise ``AnswerError`` when this call has no usable answer, and any other error to stop the run.
-    """
-
-    async def llm(self, prompt: str, *, system: str | None, temperature: float, max_tokens: int) -> str: ...
-
-    async def llm_json(
-        self, prompt: str, *, schema: dict[str, Any], system: str | None, temperature: float, max_tokens: int
-    ) -> dict[str, Any]: ...
-
-    async def chat(self, messages: list[dict[str, str]], *, temperature: float, max_tokens: int) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
