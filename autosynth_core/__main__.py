@@ -6,6 +6,7 @@ Exit status: 0 finished, 2 bad input, 3 the endpoint can't be used, 130 interrup
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from autosynth_core import __version__, log
 from autosynth_core.commands.doctor import doctor_command
 from autosynth_core.commands.models import models_command
+from autosynth_core.commands.report import say
 from autosynth_core.commands.search import (
     BAD_INPUT,
     ENDPOINT,
@@ -109,15 +111,18 @@ def _models(command: argparse.ArgumentParser) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors raised on purpose become one sentence on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a model's words must not end a command on a narrow encoding
+            stream.reconfigure(errors="backslashreplace")
     args = parser().parse_args(argv)
     log.set_up("INFO" if args.verbose else "WARNING")
     try:
         return int(args.run(args))
     except (EndpointError, ModelFileError) as error:
-        print(error, file=sys.stderr)
+        say(str(error))
         return ENDPOINT
     except AutoSynthError as error:
-        print(error, file=sys.stderr)
+        say(str(error))
         return BAD_INPUT
     except KeyboardInterrupt:
         return INTERRUPTED

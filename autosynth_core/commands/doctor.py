@@ -7,11 +7,12 @@ import asyncio
 import os
 import shutil
 import sys
+import tempfile
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from autosynth_core.commands.report import print_json
+from autosynth_core.commands.report import existing, print_json
 from autosynth_core.config import ModelSettings
 from autosynth_core.engine import load_models, test_connection
 from autosynth_core.errors import AutoSynthError, StoreError
@@ -85,7 +86,8 @@ async def _models(path: Path, base_url: str) -> list[Finding]:
         settings = _chosen(path, base_url)
         if resolve(settings, os.environ) is None:
             return [*findings, _embedded()]
-        with Store.open(path) as store:
+        # a database of its own: what is found out here is not to be remembered, and the user's may not be there yet
+        with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder) / "doctor.db") as store:
             lines = await test_connection(settings, store)
         return [*findings, *(Finding("Models", line) for line in lines)]
     except AutoSynthError as error:
@@ -95,7 +97,7 @@ async def _models(path: Path, base_url: str) -> list[Finding]:
 def _chosen(path: Path, base_url: str) -> ModelSettings:
     if base_url or not path.exists():
         return ModelSettings(base_url=base_url)
-    with Store.open(path) as store:
+    with existing(path, reading=True) as store:
         return load_models(store)
 
 

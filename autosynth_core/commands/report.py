@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
+from autosynth_core.errors import StoreError
 from autosynth_core.records import Usage
 from autosynth_core.search import NodeScore
 from autosynth_core.store import Store
 from autosynth_core.views import header
 
-__all__ = ["print_json", "say", "status_of"]
+__all__ = ["existing", "plain", "print_json", "say", "status_of"]
+
+
+def existing(path: Path, *, reading: bool = False) -> Store:
+    """The database at ``path``, which is not made here. Only to be read, it may be one that can't be written.
+
+    Raises StoreError with what to do.
+    """
+    if not path.exists():
+        raise StoreError(f"There is no database at {path}; give its path with --db.")
+    writable = os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK)
+    return Store.open(path, read_only=reading and not writable)
+
+
+def plain(text: str) -> str:
+    """``text`` without what steers a terminal: reasons and descriptions are models' words."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text)
 
 
 def say(text: str) -> None:
     """A line for a person, on standard error, so that standard output holds results alone."""
-    print(text, file=sys.stderr, flush=True)
+    print(plain(text), file=sys.stderr, flush=True)
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """One object on one line of standard output."""
-    print(json.dumps(value, ensure_ascii=False), flush=True)
+    """One object on one line of standard output, in ASCII: it must be readable whatever the terminal's encoding."""
+    print(json.dumps(value), flush=True)
 
 
 def status_of(store: Store, run_id: str) -> dict[str, Any]:

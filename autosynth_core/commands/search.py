@@ -7,19 +7,18 @@ import signal
 import sys
 import threading
 import time
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from pydantic import ValidationError
 from tqdm import tqdm
 
-from autosynth_core.commands.report import print_json, say, status_of
+from autosynth_core.commands.report import existing, plain, print_json, say, status_of
 from autosynth_core.config import ModelSettings, RunSettings
 from autosynth_core.engine import Owner, load_models, resume, start_search, suggested_settings, uses_embedded
 from autosynth_core.engine.control import LIVE
 from autosynth_core.engine.owner import STALE_AFTER_S
-from autosynth_core.errors import InputError, SettingsError, StoreError
+from autosynth_core.errors import InputError, SettingsError
 from autosynth_core.records import RunKind, RunState
 from autosynth_core.store import Store
 from autosynth_core.taskfile import load_task
@@ -38,47 +37,53 @@ def search_command(args: argparse.Namespace) -> int:
         settings = _settings(args, load_models(store))
         project = store.add_project(task)
         run = start_search(store, project.id, settings, state=RunState.STOPPED)
-        return _work(store, run.id, args)
+        return _work(store, run.id, args, Owner(args.db, only=frozenset({run.id})))
 
 
 def resume_command(args: argparse.Namespace) -> int:
     """Go on with a run, or extend a finished one. Returns the exit status."""
-    with Store.open(args.db) as store:
+    with existing(args.db) as store:
         store.mark_interrupted(time.time(), STALE_AFTER_S)
         run = store.run(args.run_id)
-        lease = store.lease(run.id)
-        if run.state in LIVE and lease is not None:
-            raise InputError(
-                f"Run {run.id} is {run.state.value} in another process ({lease.owner}); stop it there, or wait "
-                f"{STALE_AFTER_S:.0f} seconds if that process is gone."
-            )
         if run.kind is not RunKind.SEARCH:
             raise InputError(f"Run {run.id} is a round of samples, which is made again on the Initialize page.")
-        resume(
-            store,
-            run.id,
-            iterations=args.iterations,
-            budget_usd=args.budget_usd,
-            budget_tokens=args.budget_tokens,
-        )
-        store.set_run_state(run.id, RunState.STOPPED)
-        return _work(store, run.id, args)
+        owner = Owner(args.db, only=frozenset({run.id}))
+        # the lease comes first: of two commands at once only one may touch the run
+        if not store.acquire(run.id, owner.name, time.time(), STALE_AFTER_S):
+            raise InputError(
+                f"Run {run.id} is {run.state.value} in another process; stop it there, or wait "
+                f"{STALE_AFTER_S:.0f} seconds if that process is gone."
+            )
+        try:
+            if run.state is RunState.QUEUED:  # by an engine that never came to it
+                store.set_run_state(run.id, RunState.STOPPED)
+            resume(
+                store,
+                run.id,
+                iterations=args.iterations,
+                budget_usd=args.budget_usd,
+                budget_tokens=args.budget_tokens,
+            )
+            store.set_run_state(run.id, RunState.STOPPED)
+            return _work(store, run.id, args, owner)
+        finally:
+            store.release(run.id, owner.name)
 
 
 def status_command(args: argparse.Namespace) -> int:
     """Print how a run stands."""
-    with _existing(args.db) as store:
+    with existing(args.db, reading=True) as store:
         status = status_of(store, args.run_id)
         if args.json:
             print_json(status)
         else:
-            print(_in_lines(store, args.run_id, status))
+            print(plain(_in_lines(store, args.run_id, status)))
     return 0
 
 
 def runs_command(args: argparse.Namespace) -> int:
     """List the searches in a database, the newest first."""
-    with _existing(args.db) as store:
+    with existing(args.db, reading=True) as store:
         rows = [status_of(store, run.id) for run in reversed(store.runs(kind=RunKind.SEARCH))]
     if args.json:
         print_json({"runs": rows})
@@ -89,12 +94,6 @@ def runs_command(args: argparse.Namespace) -> int:
     if not rows:
         say("No searches yet; start one with: python -m autosynth_core search TASK_FILE")
     return 0
-
-
-def _existing(path: Path) -> Store:
-    if not path.exists():
-        raise StoreError(f"There is no database at {path}; give its path with --db.")
-    return Store.open(path)
 
 
 def _settings(args: argparse.Namespace, saved: ModelSettings) -> RunSettings:
@@ -132,7 +131,7 @@ def _settings(args: argparse.Namespace, saved: ModelSettings) -> RunSettings:
         raise SettingsError(f"{where}: {first['msg']}.") from error
 
 
-def _work(store: Store, run_id: str, args: argparse.Namespace) -> int:
+def _work(store: Store, run_id: str, args: argparse.Namespace, owner: Owner) -> int:
     """Run the engine on this one run until it ends; Ctrl-C interrupts it, keeping everything paid for."""
     interrupted = threading.Event()
 
@@ -140,7 +139,6 @@ def _work(store: Store, run_id: str, args: argparse.Namespace) -> int:
         interrupted.set()
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    owner = Owner(args.db, only=frozenset({run_id}))
     owner.start()
     store.set_run_state(run_id, RunState.QUEUED)
     try:
@@ -165,7 +163,7 @@ def _watch(store: Store, run_id: str, owner: Owner, interrupted: threading.Event
             events = store.events(run_id, after_id=told)
             for event in events:
                 told = event.id
-                tqdm.write(event.message, file=sys.stderr)
+                tqdm.write(plain(event.message), file=sys.stderr)
             if events:
                 _show(bar, store, run_id)
     if interrupted.is_set():
@@ -191,7 +189,7 @@ def _conclude(store: Store, run_id: str, args: argparse.Namespace) -> int:
     if args.json:
         print_json(status)
     else:
-        print(_in_lines(store, run_id, status))
+        print(plain(_in_lines(store, run_id, status)))
     if run.state is RunState.FINISHED:
         return FINISHED
     return ENDPOINT if run.state is RunState.FAILED else INTERRUPTED

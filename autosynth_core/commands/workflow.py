@@ -7,10 +7,9 @@ import os
 import tempfile
 from pathlib import Path
 
-from autosynth_core.commands.report import print_json, say
+from autosynth_core.commands.report import existing, print_json, say
 from autosynth_core.engine import read_brief
 from autosynth_core.errors import InputError
-from autosynth_core.store import Store
 from autosynth_core.views import header
 from autosynth_core.workflow import export_script
 
@@ -19,7 +18,7 @@ __all__ = ["workflow_command", "write_whole"]
 
 def workflow_command(args: argparse.Namespace) -> int:
     """Write the best workflow of a run, or the one asked for, with its host code beside it in one file."""
-    with Store.open(args.db) as store:
+    with existing(args.db, reading=True) as store:
         run = store.run(args.run_id)
         best = header(store, run.id).best
         number = args.node if args.node is not None else best.node if best is not None else None

@@ -6,9 +6,11 @@ import os
 import time
 from collections.abc import Mapping
 
+from pydantic import ValidationError
+
 from autosynth_core.config import RoundSettings, RunSettings
 from autosynth_core.engine.brief import Brief, make_brief, newest_workflow, reviewed
-from autosynth_core.errors import InputError
+from autosynth_core.errors import InputError, SettingsError
 from autosynth_core.initialization import accepted_examples, with_feedback
 from autosynth_core.llm import resolve
 from autosynth_core.records import Command, NodeState, Run, RunKind, RunState
@@ -76,7 +78,10 @@ def resume(
 
 
 def extend(store: Store, run_id: str, iterations: int | None, caps: Mapping[str, float]) -> Run:
-    """Write a larger goal into a run that is not live. Raises InputError for a finished run without a larger goal."""
+    """Write a larger goal into a run that is not live.
+
+    Raises InputError for a finished run without a larger goal, SettingsError for a goal out of range.
+    """
     run = store.run(run_id)
     if run.kind is not RunKind.SEARCH or run.state in LIVE:
         return run
@@ -88,10 +93,14 @@ def extend(store: Store, run_id: str, iterations: int | None, caps: Mapping[str,
             f"This search is finished after {done} of {settings.iterations} iterations; "
             "to go on, give a larger number of iterations or a larger budget."
         )
-    update: dict[str, object] = {"iterations": max(larger, 1), **caps}
+    update: dict[str, object] = {"iterations": larger, **caps}
     if run.state is RunState.FINISHED:
         update["extended_after"] = done
-    changed = RunSettings.model_validate({**settings.model_dump(), **update})
+    try:
+        changed = RunSettings.model_validate({**settings.model_dump(), **update})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise SettingsError(f"{first['loc'][0]}: {first['msg']}; the run is as it was.") from error
     store.set_settings(run_id, changed.model_dump_json())
     return run
 

@@ -65,6 +65,11 @@ class Owner:
         self._thread.start()
 
     @property
+    def name(self) -> str:
+        """What its leases are held under."""
+        return self._name
+
+    @property
     def alive(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 
