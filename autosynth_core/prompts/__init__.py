@@ -7,8 +7,10 @@ models goes through ``autosynth_core.prompts.data_block`` so that it stays data 
 from __future__ import annotations
 
 import re
+from functools import cache
 from importlib.resources import files
 from string import Template
+from typing import NamedTuple
 
 __all__ = ["data_block", "names", "render"]
 
@@ -26,11 +28,22 @@ def render(name: str, **values: object) -> str:
     Raises KeyError when a placeholder has no value and TypeError when a value has no placeholder: either would
     silently change what a model is asked.
     """
-    template = Template((files(__name__) / f"{name}.txt").read_text(encoding="utf-8"))
-    unused = values.keys() - set(template.get_identifiers())
+    template, wanted = _template(name)
+    unused = values.keys() - wanted
     if unused:
         raise TypeError(f"prompt {name!r} has no placeholder for {sorted(unused)}")
     return template.substitute({key: str(value) for key, value in values.items()}).strip()
+
+
+class _Prompt(NamedTuple):
+    template: Template
+    placeholders: frozenset[str]
+
+
+@cache  # read once: a verdict renders three prompts
+def _template(name: str) -> _Prompt:
+    template = Template((files(__name__) / f"{name}.txt").read_text(encoding="utf-8"))
+    return _Prompt(template, frozenset(template.get_identifiers()))
 
 
 def data_block(label: str, text: str) -> str:

@@ -71,7 +71,9 @@ def plan_expansion(
 ) -> Plan:
     """The form, operator and target of the next expansion of ``parent``."""
     share = {Expansion.REWRITE: 1.0, Expansion.EDITS: 0.0}.get(expansion, rewrite_share(tree, can_rewrite))
-    options = list(_options(tree.nodes[parent].source, context))
+    if parent not in tree.options:  # some ten milliseconds of parsing, in which no answer is read
+        tree.options[parent] = list(_options(tree.nodes[parent].source, context))
+    options = tree.options[parent]
     if random.random() < share or not options:
         return Plan(number, parent, Form.REWRITE)
     fresh = _untried(options, tree, parent, in_flight) or options
