@@ -27,7 +27,7 @@ class Tree:
             float
         )  # sum of the rewards backpropagated through a node, each 0..1
         self.in_flight: dict[int, int] = {}  # iteration -> the parent it expands
-        self.options: dict[int, list[tuple[str, str]]] = {}  # what ``expand`` found can be done to a node, see there
+        self.options: dict[str, list[tuple[str, str]]] = {}  # program -> what ``expand`` found can be done to it
 
     def add(self, node: Node, score: NodeScore | None) -> None:
         """Commit a finished node. Raises ValueError when its parent is unknown or the number is taken."""
