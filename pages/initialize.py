@@ -45,10 +45,8 @@ def _page() -> None:
         st.info("There is no project yet. Make one first, from an example or from scratch.")
         st.page_link("pages/projects.py", label="Go to Projects", icon=":material/folder:")
         return
-    title, choice = st.columns([3, 1], vertical_alignment="bottom")
-    title.title(plain(project.task.title or "Untitled project"), anchor=False)
-    with choice:
-        switch_project(project)
+    st.title(plain(project.task.title or "Untitled project"), anchor=False)
+    switch_project(project)
     match _step(project):
         case "describe":
             describe_step(project)

@@ -9,7 +9,7 @@ from autosynth_core.views import header, searches, words
 from pages.parts.frame import in_frame
 from pages.parts.model_note import endpoint
 from pages.parts.node_view import node_view
-from pages.parts.run_view import live
+from pages.parts.run_view import drawn, live
 from pages.parts.session import choose_project, parameter, remember, set_parameter, store, switch_project
 from pages.parts.text import plain
 
@@ -50,6 +50,7 @@ def _picker(run: Run) -> None:
         format_func=lambda run_id: f"Search {numbers[run_id]}: {words.run_state(found[run_id])}",
         key=key,
         on_change=choose,
+        width=420,
     )
 
 
@@ -76,21 +77,15 @@ def _page() -> None:
         _nothing_yet()
         return
     now = header(store(), run.id)
-    title, project_choice, choice = st.columns([4, 2, 2], vertical_alignment="bottom")
-    title.title(plain(now.title or "Untitled project"), anchor=False)
-    with project_choice:
+    st.title(plain(now.title or "Untitled project"), anchor=False)
+    with st.container(horizontal=True):
         switch_project(store().project(run.project_id))
-    with choice:
         _picker(run)
-    st.caption(
-        ":material/info: Scored by an AI judge, not by your students. A higher score is a reason to look, not a proof."
-        + (
-            " The small built-in model is in use: it tells sense from nonsense, hardly good from better."
-            if endpoint() is None
-            else ""
-        )
-    )
-    st.fragment(live, run_every=_REFRESH_S if now.active else None)(run.id, now.state)
+    note = "Scored by an AI judge, not by your students. A higher score is a reason to look, not a proof."
+    if endpoint() is None:
+        note += " The small built-in model is in use: it tells sense from nonsense, hardly good from better."
+    st.caption(f":material/info: {note}")
+    st.fragment(live, run_every=_REFRESH_S if now.active else None)(run.id, drawn(now))
     st.divider()
     node_view(run.id)
 

@@ -148,7 +148,7 @@ def time_left(finished: Sequence[float], done: int, planned: int) -> TimeLeft:
     middle = len(gaps) // 2
     pace = gaps[middle] if len(gaps) % 2 else (gaps[middle - 1] + gaps[middle]) / 2
     seconds = pace * (planned - done)
-    return TimeLeft(seconds, f"from the pace of the last {len(recent)} recipes")
+    return TimeLeft(seconds, f"from the last {len(recent)} recipes")
 
 
 def best_so_far(store: Store, run_id: str) -> list[BestPoint]:

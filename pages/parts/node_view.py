@@ -63,21 +63,19 @@ def _number(run_id: str) -> int | None:
 
 def _heading(seen: NodeView, task: Task, run_id: str) -> None:
     this = seen.node
-    left, right = st.columns([3, 1], vertical_alignment="center")
-    with left:
-        best = " · the best so far" if seen.is_best else ""
-        st.subheader(f"Recipe {this.number}{best}", anchor=False)
-        if seen.score:
-            worth = seen.score.reward
-            st.caption(
-                f"Reward {worth.total:.2f} (95% range {worth.low:.2f} to {worth.high:.2f}): samples "
-                f"{seen.score.sample_score:.2f} and recipe {seen.score.workflow_score:.2f} out of 5, on "
-                f"{words.count(worth.n, 'input')}."
-            )
-        else:
-            st.caption(plain(words.node_state(this.state).capitalize()))
+    best = " · the best so far" if seen.is_best else ""
+    st.subheader(f"Recipe {this.number}{best}", anchor=False)
+    if seen.score:
+        worth = seen.score.reward
+        st.caption(
+            f"Reward {worth.total:.2f} (95% range {worth.low:.2f} to {worth.high:.2f}): samples "
+            f"{seen.score.sample_score:.2f} and recipe {seen.score.workflow_score:.2f} out of 5, on "
+            f"{words.count(worth.n, 'input')}."
+        )
+    else:
+        st.caption(plain(words.node_state(this.state).capitalize()))
     if this.source and this.fingerprint:
-        right.download_button(
+        st.download_button(
             "Download this recipe",
             data=lambda: export_script(this.source, task),
             file_name=f"recipe-{this.number}-{run_id}.py",
@@ -85,7 +83,6 @@ def _heading(seen: NodeView, task: Task, run_id: str) -> None:
             icon=":material/download:",
             on_click="ignore",
             help="A Python program that writes material with this recipe, with any OpenAI-compatible model.",
-            width="stretch",
         )
 
 

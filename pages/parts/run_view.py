@@ -7,6 +7,7 @@ selection when it changes, need not remember it.
 from __future__ import annotations
 
 import time
+from typing import NamedTuple
 
 import pandas as pd
 import streamlit as st
@@ -15,10 +16,10 @@ from autosynth_core import engine
 from autosynth_core.records import Command, NodeState, RunState
 from autosynth_core.views import RunHeader, TreeNode, TreeView, best_so_far, feed, header, tree, words
 from pages.parts.charts import best_line, tree_figure
-from pages.parts.session import guarded_call, set_parameter, store
+from pages.parts.session import guarded_call, parameter, set_parameter, store
 from pages.parts.text import clean, plain, short
 
-__all__ = ["live"]
+__all__ = ["Drawn", "drawn", "live"]
 
 _PLAY = ":material/play_arrow:"
 _CHANGED = "node was chosen"
@@ -27,11 +28,26 @@ _TREE_BAR = {"displaylogo": False, "scrollZoom": True, "modeBarButtonsToRemove":
 _ASKED = {Command.PAUSE: "Pausing…", Command.STOP: "Stopping…", Command.RESUME: "Going on…"}
 
 
+class Drawn(NamedTuple):
+    """What the rest of the page rests on: when one of these changes, the whole page is drawn anew."""
+
+    state: RunState
+    best: int | None
+    chosen: NodeState | None  # of the recipe in the address
+
+
+def drawn(now: RunHeader) -> Drawn:
+    """As things stand now."""
+    number = parameter("node") or ""
+    chosen = store().node(now.run_id, int(number)) if number.isdecimal() and len(number) < 7 else None
+    return Drawn(now.state, now.best.node if now.best else None, chosen.state if chosen else None)
+
+
 @guarded_call
-def live(run_id: str, state: RunState) -> None:
-    """Everything that changes while a search runs. ``state`` is the run's when the page was drawn."""
+def live(run_id: str, before: Drawn) -> None:
+    """Everything that changes while a search runs. ``before`` is how things stood when the page was drawn."""
     now = header(store(), run_id)
-    if now.state is not state or st.session_state.pop(_CHANGED, False):
+    if drawn(now) != before or st.session_state.pop(_CHANGED, False):
         st.rerun()
     _state(now)
     _figures(now)
@@ -57,7 +73,7 @@ def live(run_id: str, state: RunState) -> None:
     with news:
         _feed(run_id)
     if view.nodes:
-        _recipes(run_id, view)
+        _recipes(run_id, view, active=now.active)
 
 
 # --- the header ------------------------------------------------------------------------------------------------------
@@ -127,32 +143,47 @@ def _extend(run_id: str) -> None:
 
 
 def _figures(now: RunHeader) -> None:
-    recipes, best, cost, left = st.columns(4)
-    recipes.metric("Recipes tried", f"{now.done} / {now.planned}", border=True, height="stretch")
-    best.metric(
-        "Best reward (0 to 1)",
-        f"{now.best.reward.total:.2f}" if now.best else "–",
-        _gain(now),
-        help=_best_help(now),
+    with st.container(horizontal=True):  # wraps where four in a row would cut their numbers off
+        _figure("Recipes tried", f"{now.done} / {now.planned}")
+        _figure(
+            "Best reward (0 to 1)",
+            f"{now.best.reward.total:.2f}" if now.best else "–",
+            _gain(now),
+            quiet=False,
+            help_text=_best_help(now),
+        )
+        label = "Spent" if now.usage.usd or now.budget_usd else "Tokens used"
+        _figure(label, *_cost(now))
+        running = now.state is RunState.RUNNING
+        left = (
+            words.duration(now.seconds_left).removeprefix("about ").replace("less than a minute", "< 1 min")
+            if running
+            else "–"
+        )
+        _figure("Time left", left, now.left_basis or None)
+
+
+def _figure(
+    label: str, value: str, below: str | None = None, *, quiet: bool = True, help_text: str | None = None
+) -> None:
+    st.metric(
+        label,
+        value,
+        below,
+        delta_color="off" if quiet else "normal",
+        delta_arrow="off" if quiet else "auto",
+        help=help_text,
         border=True,
+        width=230,
         height="stretch",
     )
-    cost.metric(
-        "Spent" if now.usage.usd or now.budget_usd else "Tokens used",
-        *_cost(now),
-        delta_color="off",
-        border=True,
-        delta_arrow="off",
-    )
-    left.metric(
-        "Time left",
-        words.duration(now.seconds_left).removeprefix("about ").capitalize() if now.state is RunState.RUNNING else "–",
-        now.left_basis or None,
-        delta_color="off",
-        delta_arrow="off",
-        border=True,
-        height="stretch",
-    )
+
+
+def _left(now: RunHeader) -> str:
+    """The time left in as many words as fit a figure."""
+    if now.state is not RunState.RUNNING:
+        return "–"
+    return words.duration(now.seconds_left).removeprefix("about ").replace("less than a minute", "< 1 min")
 
 
 def _gain(now: RunHeader) -> str | None:
@@ -221,9 +252,9 @@ def _feed(run_id: str) -> None:
 # --- the recipes -----------------------------------------------------------------------------------------------------
 
 
-def _recipes(run_id: str, view: TreeView) -> None:
+def _recipes(run_id: str, view: TreeView, *, active: bool) -> None:
     st.markdown("**Recipes** · choose one in the picture or in the list to see it below")
-    picture, listed = st.columns([3, 2])
+    picture, listed = st.columns(2)
     with picture:
         key = f"tree:{run_id}"
         st.plotly_chart(
@@ -241,7 +272,7 @@ def _recipes(run_id: str, view: TreeView) -> None:
         if view.folded:
             st.caption(f"Not drawn, but in the list: {words.count(view.folded, 'recipe')} away from the best.")
     with listed:
-        _list(run_id, tree(store(), run_id, everything=True))
+        _list(run_id, tree(store(), run_id, everything=True), best_first=not active)
 
 
 def _choose_point(key: str) -> None:
@@ -256,10 +287,13 @@ def _choose(number: object) -> None:
         st.session_state[_CHANGED] = True
 
 
-def _list(run_id: str, view: TreeView) -> None:
-    ordered = sorted(view.nodes, key=lambda node: (-(node.reward.total if node.reward else -1.0), node.number))
+def _list(run_id: str, view: TreeView, *, best_first: bool) -> None:
+    """All recipes. While a search runs in the order of their numbers: Streamlit keeps a choice by the row's place."""
+    ordered = list(view.nodes)
+    if best_first:
+        ordered.sort(key=lambda node: (-(node.reward.total if node.reward else -1.0), node.number))
     table = pd.DataFrame([_row(node, view.best) for node in ordered])
-    key = f"list:{run_id}"
+    key = f"list:{run_id}:{best_first}"
     st.dataframe(
         table,
         key=key,
@@ -281,8 +315,8 @@ def _row(node: TreeNode, best: int | None) -> dict[str, object]:
     return {
         "Recipe": f"{node.number}{' ★' if node.number == best else ''}{state}",
         "Reward": node.reward.total if node.reward else None,
-        "95% range": f"{node.reward.low:.2f}–{node.reward.high:.2f}" if node.reward else "",
         "What changed": clean(node.modification or ("The first recipe" if node.parent is None else node.reason)),
+        "95% range": f"{node.reward.low:.2f}–{node.reward.high:.2f}" if node.reward else "",
     }
 
 

@@ -139,6 +139,7 @@ def switch_project(project: Project) -> None:
         for name in ("round", "at", "run", "node", "step"):
             set_parameter(name, None)
 
+    ids = list(titles)
     st.selectbox(
-        "Project", list(titles), list(titles).index(project.id), format_func=titles.__getitem__, key=key, on_change=go
+        "Project", ids, ids.index(project.id), format_func=titles.__getitem__, key=key, on_change=go, width=420
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+from streamlit.components.v2.component_manager import BidiComponentManager
 from streamlit.testing.v1 import AppTest
 
 from autosynth_core.records import Project
@@ -38,12 +39,14 @@ def project(store: Store) -> Project:
 
 
 @pytest.fixture
-def open_page(store: Store) -> Open:
+def open_page(store: Store, monkeypatch: pytest.MonkeyPatch) -> Open:
     """``open_page("search", run=...)``: the app at that address, as a link or a reload would open it."""
+
+    # Each AppTest reads the metadata of every installed package for components, 0.3 s; the app uses none.
+    monkeypatch.setattr(BidiComponentManager, "discover_and_register_components", lambda *_, **__: None)
 
     def opened(page: str = "", **parameters: str) -> AppTest:
         app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
-        app.run()
         if page:
             app.switch_page(f"pages/{page}.py")
         for name, value in parameters.items():
