@@ -104,7 +104,7 @@ def _progress(this: RoundView) -> None:
     if this.run.state in _RESUMABLE:
         st.button("Go on", key="resume round", icon=":material/play_arrow:", on_click=_resume, args=(this.run.id,))
     if this.failed:
-        st.caption(f"{words.count(this.failed, 'sample')} could not be made and is left out.")
+        st.caption(f"{words.count(this.failed, 'sample')} could not be made.")
 
 
 def _doing(this: RoundView, done: int, planned: int) -> str:
