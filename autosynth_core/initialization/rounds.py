@@ -32,7 +32,7 @@ from autosynth_core.search import (
     write_first_workflow,
 )
 from autosynth_core.workflow import Sandbox, fingerprint
-from autosynth_core.workflow.edits import OPERATORS, EditContext
+from autosynth_core.workflow.edits import OPERATORS, EditContext, prompt_constants
 
 __all__ = ["Round", "make_round"]
 
@@ -161,4 +161,6 @@ def _plan(settings: RoundSettings, before: Round, can_rewrite: bool | None, cont
     targets = OPERATORS["rewrite_prompt"].targets(before.source, context)
     if not targets:
         return Plan(settings.number, 0, Form.REWRITE)
-    return Plan(settings.number, 0, Form.EDIT, "rewrite_prompt", targets[0])
+    prompts = prompt_constants(before.source)
+    longest = max(targets, key=lambda name: len(prompts.get(name, "")))
+    return Plan(settings.number, 0, Form.EDIT, "rewrite_prompt", longest)
