@@ -317,7 +317,7 @@ class Search:
         twin = self._tree.fingerprints().get(node.fingerprint) if node.fingerprint else None
         if twin is None or twin == node.number or node.state is NodeState.DUPLICATE:
             return node
-        return replace(node, state=NodeState.DUPLICATE, duplicate_of=twin, reason=f"the same program as number {twin}")
+        return replace(node, state=NodeState.DUPLICATE, duplicate_of=twin, reason=f"the same program as recipe {twin}")
 
 
 def search_seeds(task: Task, settings: RunSettings) -> tuple[SeedInput, ...]:
@@ -359,7 +359,7 @@ def _first_reason(samples: Sequence[Sample]) -> str:
 
 def _told(node: Node, score: NodeScore | None) -> str:
     """One line for the feed."""
-    who = f"Number {node.number}, from {node.parent}"
+    who = f"Recipe {node.number}, from recipe {node.parent}"
     if node.number == 0 and score is not None:
         return (
             f"The first workflow scores {score.reward.total:.2f} ({score.reward.low:.2f} to {score.reward.high:.2f})."
@@ -370,7 +370,7 @@ def _told(node: Node, score: NodeScore | None) -> str:
             f"{in_words(score.against_parent)}; reward {score.reward.total:.2f}."
         )
     if node.state is NodeState.DUPLICATE:
-        return f"{who}: the same program as number {node.duplicate_of}; nothing was run."
+        return f"{who}: the same program as recipe {node.duplicate_of}; nothing was run."
     return f"{who}: {node.state.value} ({node.gate or 'samples'}): {node.reason[:300]}"
 
 

@@ -9,9 +9,9 @@ import difflib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 from autosynth_core.errors import InputError
+from autosynth_core.judging import score_rows, seed_scores
 from autosynth_core.records import MetricSet, Node, Sample, SampleState, Verdict
 from autosynth_core.search.scores import NodeScore
 from autosynth_core.store import CallRow, Store
@@ -24,7 +24,7 @@ __all__ = ["NodeView", "SampleView", "diff", "node"]
 
 @dataclass(frozen=True, slots=True)
 class SampleView:
-    """A sample with the verdicts of its node's metric set. ``mean`` is their plain mean, 1..5; None: none was read."""
+    """A sample with the verdicts of its node's metric set. ``mean`` is its score by the run's judge, None if unread."""
 
     sample: Sample
     verdicts: tuple[Verdict, ...]
@@ -58,6 +58,7 @@ def node(store: Store, run_id: str, number: int) -> NodeView:
     parent = scored.nodes.get(this.parent) if this.parent is not None else None
     score = scored.scores.get(number)
     readable = bool(this.fingerprint)
+    metrics = store.metric_set(this.metric_version) if this.metric_version else None
     return NodeView(
         node=this,
         score=score,
@@ -67,8 +68,8 @@ def node(store: Store, run_id: str, number: int) -> NodeView:
         diff=diff(parent.source, this.source, this.parent or 0, number) if parent else "",
         stages=tuple(stages(this.source)) if readable else (),
         prompts=prompt_constants(this.source) if readable else {},
-        metrics=store.metric_set(this.metric_version) if this.metric_version else None,
-        samples=_samples(store, run_id, this),
+        metrics=metrics,
+        samples=_samples(store, run_id, this, metrics, scored.judge),
         workflow_verdicts=tuple(store.verdicts(run_id, subjects=[this.fingerprint])) if readable else (),
         calls=tuple(store.calls_of(run_id, node=number)),
     )
@@ -82,22 +83,28 @@ def diff(before: str, after: str, parent: int, number: int) -> str:
     return "\n".join(lines)
 
 
-def _samples(store: Store, run_id: str, this: Node) -> tuple[SampleView, ...]:
+def _samples(store: Store, run_id: str, this: Node, metrics: MetricSet | None, judge: str) -> tuple[SampleView, ...]:
     if not this.fingerprint:
         return ()
     samples = store.samples(run_id, fingerprint=this.fingerprint)
-    return with_verdicts(samples, store.verdicts(run_id, subjects=[s.id for s in samples], version=this.metric_version))
+    verdicts = store.verdicts(run_id, subjects=[s.id for s in samples], version=this.metric_version)
+    return with_verdicts(samples, verdicts, metrics, judge)
 
 
-def with_verdicts(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[SampleView, ...]:
-    """The samples with their verdicts, finished ones first, in the order of their inputs."""
+def with_verdicts(
+    samples: Sequence[Sample], verdicts: Sequence[Verdict], metrics: MetricSet | None, judge: str
+) -> tuple[SampleView, ...]:
+    """The samples with all judges' verdicts, finished ones first, in the order of their inputs."""
     by_subject: dict[str, list[Verdict]] = defaultdict(list)
     for verdict in verdicts:
         by_subject[verdict.subject].append(verdict)
     order = sorted(samples, key=lambda s: (s.state is not SampleState.OK, sorted(s.seed.values.items()), s.replicate))
-    return tuple(SampleView(s, tuple(by_subject[s.id]), _mean(by_subject[s.id])) for s in order)
+    return tuple(SampleView(s, tuple(by_subject[s.id]), _mean(s, by_subject[s.id], metrics, judge)) for s in order)
 
 
-def _mean(verdicts: Sequence[Verdict]) -> float | None:
-    read = [verdict.score for verdict in verdicts if verdict.score is not None]
-    return fmean(read) if read else None
+def _mean(sample: Sample, verdicts: Sequence[Verdict], metrics: MetricSet | None, judge: str) -> float | None:
+    """The same weighted mean over metrics that the reward is made of."""
+    if metrics is None:
+        return None
+    rows = score_rows([sample], [verdict for verdict in verdicts if verdict.judge == judge])
+    return seed_scores(rows, metrics).get(sample.seed.id)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from autosynth_core.config import RunSettings
-from autosynth_core.records import Node, RunKind, ScoreRow
+from autosynth_core.records import Node, RunKind
 from autosynth_core.search.scores import NodeScore, best, node_scores, visits
 from autosynth_core.store import Store
 
@@ -31,6 +31,7 @@ class ScoredRun:
     scores: Mapping[int, NodeScore]
     visits: Mapping[int, int]
     best: int | None
+    judge: str  # whose verdicts the scores are made of; "" for a round
 
     def path(self, number: int | None) -> list[int]:
         """A node and its ancestors, up to the root; empty for None or a number that is not there."""
@@ -60,15 +61,14 @@ def _read(store: Store, run_id: str) -> ScoredRun:
     run = store.run(run_id)
     nodes = store.nodes(run_id)
     scores: dict[int, NodeScore] = {}
+    judge = ""
     if run.kind is RunKind.SEARCH:
         settings = RunSettings.model_validate_json(run.settings)
         sets = {entry.metric_set.version: entry.metric_set for entry in store.metric_sets(run_id)}
-        rows = [ScoreRow(*row) for row in store.sample_scores(run_id)]
-        judge = settings.models.evaluator or (rows[0].judge if rows else "")
-        of_workflows = _of_workflows(store, run_id, judge)
-        mine = [row for row in rows if row.judge == judge]
-        scores = node_scores(nodes, mine, sets, of_workflows, settings.workflow_weight)
-    return ScoredRun({node.number: node for node in nodes}, scores, visits(nodes), best(scores))
+        judge = settings.models.evaluator or _judge(store, run_id)
+        rows = store.sample_scores(run_id, judge=judge)
+        scores = node_scores(nodes, rows, sets, _of_workflows(store, run_id, judge), settings.workflow_weight)
+    return ScoredRun({node.number: node for node in nodes}, scores, visits(nodes), best(scores), judge)
 
 
 def _judge(store: Store, run_id: str) -> str:

@@ -6,7 +6,7 @@ Owns what a page says of any workflow, whoever wrote it: its steps and its promp
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autosynth_core.workflow.edits.flow import calls_in, pipeline
 from autosynth_core.workflow.edits.program import HOST, Function, Program, documented, folded, parse
@@ -31,7 +31,10 @@ def stages(source: str) -> list[Stage]:
     flow = pipeline(program)
     if flow:
         return [_function_stage(program, name) for name in flow.stages]
-    return _steps(program) or [_function_stage(program, "generate")]
+    steps = _steps(program) or [_function_stage(program, "generate")]
+    if len(steps) == 1 and steps[0].description == _words(steps[0].name):
+        return [replace(steps[0], description="one prompt writes it")]
+    return steps
 
 
 def prompt_constants(source: str) -> dict[str, str]:

@@ -26,6 +26,7 @@ from autosynth_core.workflow.edits.words import (
     without_fields,
 )
 
+_LONGEST_WEAKNESS = 2000  # characters: a round of feedback with its comments must reach the model whole
 _FEWEST_WORDS = 4  # a shorter text that is no format string is a separator or a label, not a prompt
 _FORM = re.compile(r"_FORM(_\d+)?\Z")  # what code reads answers by; a new wording would break it
 _TEMPERATURES = (0.2, 0.5, 0.7, 0.9, 1.1)
@@ -63,7 +64,7 @@ class RewritePrompt:
             title=short(context.task.title, 120),
             audience=short(context.task.audience, 160),
             language=short(context.task.language, 60),
-            weakness=data_block("weakness", short(weakness, 600) or "none was named"),
+            weakness=data_block("weakness", short(weakness, _LONGEST_WEAKNESS) or "none was named"),
             prompt=data_block("prompt", old.text),
             fields=", ".join(f"{{{field}}}" for field in old.fields) or "none",
         )
