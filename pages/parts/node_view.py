@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from autosynth_core import engine
 from autosynth_core.errors import InputError
 from autosynth_core.records import NodeState, SampleState, Task, Verdict
 from autosynth_core.store import CallRow
@@ -25,7 +26,7 @@ def node_view(run_id: str) -> None:
     if number is None:
         return
     seen = node(store(), run_id, number)
-    task = store().project(store().run(run_id).project_id).task
+    task = engine.read_brief(store().run(run_id)).task  # as it was when the run was made
     _heading(seen, task, run_id)
     made, called = len(seen.samples), len(seen.calls)
     changed, inside, samples, verdicts, calls = st.tabs(
