@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -146,7 +147,7 @@ def canonical(body: Mapping[str, Any]) -> str:
 
 def recorded_keys(db: Path) -> Counter[str]:
     """How often each call's usable answer is in the log: more than once is paid for twice."""
-    with sqlite3.connect(db, timeout=20) as connection:
+    with closing(sqlite3.connect(db, timeout=20)) as connection, connection:
         return Counter(key for (key,) in connection.execute("SELECT key FROM calls WHERE status = 'ok'"))
 
 
@@ -165,13 +166,13 @@ def asked_of(server: OpenAIServer, since: int = 0) -> Counter[str]:
 
 
 def count(db: Path, table: str) -> int:
-    with sqlite3.connect(db, timeout=20) as connection:
+    with closing(sqlite3.connect(db, timeout=20)) as connection, connection:
         return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
 def time_passes(db: Path, seconds: float) -> None:
     """Make every lease look so much older."""
-    with sqlite3.connect(db, timeout=20) as connection:
+    with closing(sqlite3.connect(db, timeout=20)) as connection, connection:
         connection.execute("UPDATE leases SET heartbeat = heartbeat - ?", (seconds,))
 
 
@@ -190,10 +191,13 @@ class Unsteady:
 # --- commands -----------------------------------------------------------------------------------------------------
 
 
+started: list[subprocess.Popen[str]] = []  # ended after each test, also after one that failed
+
+
 def command(*words: object, **environment: str) -> subprocess.Popen[str]:
     """``python -m autosynth_core`` with these words, started."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "AUTOSYNTH_"))}
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "autosynth_core", *map(str, words)],
         cwd=ROOT,
         env={**kept, "OPENAI_API_KEY": KEY, **environment},
@@ -201,6 +205,29 @@ def command(*words: object, **environment: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+    started.append(process)
+    return process
+
+
+def put_to_sleep(process: subprocess.Popen[str], db: Path) -> None:
+    """Suspend the process while it holds no lock of the database's."""
+    while True:
+        process.send_signal(signal.SIGSTOP)
+        try:
+            with closing(sqlite3.connect(db, timeout=0.2)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError:
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.05)
+
+
+def end_commands() -> None:
+    """Kill what a failed test left behind."""
+    for process in started:
+        process.kill()
+        process.communicate()
+    started.clear()
 
 
 class Ended(NamedTuple):

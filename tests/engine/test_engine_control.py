@@ -16,6 +16,7 @@ from engine_runs import (
     ended,
     finish,
     new_search,
+    put_to_sleep,
     recorded_keys,
     run_to_its_end,
     settings_for,
@@ -75,7 +76,7 @@ def test_stopped_run_keeps_everything_and_goes_on_to_the_same_tree(
             stop(store, run_id)
             assert ended(store, run_id, 5.0).state is RunState.STOPPED
             assert store.lease(run_id) is None
-            assert count(db, "calls") == server.usable < 80
+            assert count(db, "calls") == server.usable
             resume(store, run_id)
             assert ended(store, run_id).state is RunState.FINISHED
     assert tree_of(db, run_id) == unbroken_tree
@@ -103,6 +104,7 @@ def test_run_whose_lease_another_process_took_writes_nothing_more(db: Path, unbr
             wait_until(lambda: server.usable > 40)
             time_passes(db, 2 * STALE_AFTER_S)
             assert store.acquire(run_id, "thief", time.time(), STALE_AFTER_S)
+            time.sleep(0.1)  # a write that had begun may end
             written = {table: count(db, table) for table in WRITTEN}
             nodes = store.nodes(run_id)
             wait_until(lambda: not owner.works_on(run_id), 10.0)
@@ -128,7 +130,7 @@ def test_process_that_was_asleep_while_another_finished_its_run_changes_nothing(
         run_id = add_run(db, settings_for(server, **SMALL))
         sleeper = command("resume", run_id, "--db", db, "--json")
         wait_until(lambda: server.usable > 40)
-        sleeper.send_signal(signal.SIGSTOP)
+        put_to_sleep(sleeper, db)
         try:
             time_passes(db, 2 * STALE_AFTER_S)
             with Store.open(db) as store:

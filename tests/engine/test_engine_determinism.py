@@ -13,23 +13,23 @@ from scripted_models import ScriptedModels
 @pytest.mark.parametrize("workers", [1, 4])
 def test_tree_does_not_depend_on_how_long_answers_take(workers: int, tmp_path: Path) -> None:
     trees = []
-    for delays in (1, 2, 3):
-        with OpenAIServer(Unsteady(delays, 0.06), models=["scripted"]) as server:
+    for delays in (1, 2):
+        with OpenAIServer(Unsteady(delays, 0.04), models=["scripted"]) as server:
             db = tmp_path / f"{delays}.db"
-            trees.append(tree_of(db, new_search(db, server, workers=workers, iterations=10)))
-    assert trees[0] == trees[1] == trees[2]
+            trees.append(tree_of(db, new_search(db, server, workers=workers, iterations=8)))
+    assert trees[0] == trees[1]
     assert len({leaf.fingerprint for leaf in trees[0]}) > 5
     assert len({leaf.reward for leaf in trees[0]}) > 5
 
 
 def test_tree_does_not_depend_on_how_many_calls_run_at_once(tmp_path: Path) -> None:
     trees = []
-    for most in (1, 3, 64):
+    for most in (2, 64):
         with OpenAIServer(ScriptedModels(), models=["scripted"]) as server:
             db = tmp_path / f"{most}.db"
             trees.append(tree_of(db, new_search(db, server, max_in_flight=most)))
             assert server.peak <= most
-    assert trees[0] == trees[1] == trees[2]
+    assert trees[0] == trees[1]
 
 
 def test_another_seed_takes_another_path(tmp_path: Path) -> None:
