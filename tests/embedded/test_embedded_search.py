@@ -35,9 +35,9 @@ def test_a_search_on_the_embedded_model_scores_a_child(tmp_path: Path, monkeypat
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     task, database = tmp_path / "task.json", tmp_path / "run.db"
     task.write_text(json.dumps(_TASK), encoding="utf-8")
+    asked = f"search {task} --db {database} --iterations 1 --seed-inputs 2 --json".split()
     ended = subprocess.run(
-        [sys.executable, "-m", "autosynth_core", "search", str(task), "--db", str(database), "--json"]
-        + ["--iterations", "1", "--seed-inputs", "2"],
+        [sys.executable, "-m", "autosynth_core", *asked],
         capture_output=True,
         text=True,
         timeout=1500,

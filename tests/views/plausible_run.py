@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from autosynth_core.config import RoundSettings, RunSettings
+from autosynth_core.engine.brief import make_brief
 from autosynth_core.records import (
     Answer,
     ChatRequest,
@@ -95,7 +96,8 @@ def add_round(
 ) -> Run:
     """A round with ``made`` of six samples, the first ``rated`` of them rated."""
     number = len(store.runs(project.id, RunKind.ROUND)) + 1
-    run = store.add_run(project.id, RunKind.ROUND, RoundSettings(number=number).model_dump_json())
+    brief = make_brief(store, project.id).to_json()
+    run = store.add_run(project.id, RunKind.ROUND, RoundSettings(number=number).model_dump_json(), brief)
     source = plain_workflow(project.task)
     modification = text or "Asks for shorter sentences and a closing question, because two samples were too long."
     store.put_node(
@@ -132,7 +134,8 @@ def add_search(
     """A search with ``nodes`` recipes: most scored, some broken or repeated, the last one running if the run is."""
     dice = random.Random(seed)
     settings = settings or RunSettings(iterations=max(30, nodes), budget_usd=5.0)
-    run = store.add_run(project.id, RunKind.SEARCH, settings.model_dump_json())
+    brief = make_brief(store, project.id).to_json()
+    run = store.add_run(project.id, RunKind.SEARCH, settings.model_dump_json(), brief)
     seeds = project.task.search_seeds[: settings.seed_inputs]
     quality: dict[int, float] = {}
     for number in range(nodes):
