@@ -6,7 +6,8 @@ yardstick; whatever has a verdict already is not judged twice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterator, Sequence
+from typing import Any
 
 from autosynth_core.config import RunSettings
 from autosynth_core.judging import (
@@ -18,7 +19,7 @@ from autosynth_core.judging import (
     seed_scores,
     starting_metrics,
 )
-from autosynth_core.judging.concurrently import concurrently
+from autosynth_core.judging.concurrently import concurrently, one_by_one
 from autosynth_core.llm import Model
 from autosynth_core.records import MetricSet, Node, Sample, SampleState, Scope, Task, Workflow
 from autosynth_core.search.journal import Journal
@@ -104,8 +105,13 @@ class Evaluator:
         subjects = [sample.id for sample in everything]
         done = self._journal.judged(subjects, metrics.version, self._judge.name)
         usable = [sample for sample in everything if sample.state is SampleState.OK]
-        verdicts = [self._judge_one(number, sample, metrics, done) for sample in usable]
-        await concurrently([*verdicts, self._judge_workflow(number, workflow)])
+
+        def work() -> Iterator[Coroutine[Any, Any, None]]:
+            yield from (self._judge_one(number, sample, metrics, done) for sample in usable)
+            yield self._judge_workflow(number, workflow)
+
+        # One sample after another, the embedded model reads what they have in common, the task, only once.
+        await (one_by_one if self._one_slot else concurrently)(work())
 
     def score(
         self,
