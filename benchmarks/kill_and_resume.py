@@ -36,9 +36,7 @@ def main() -> int:
     parser.add_argument("--iterations", type=int, default=30, metavar="N")
     parser.add_argument("--seed-inputs", type=int, default=8, metavar="N")
     parser.add_argument("--workers", type=int, default=4, metavar="K")
-    parser.add_argument(
-        "--grace", type=float, default=0.3, metavar="S", help="answers sent so long before count"
-    )
+    parser.add_argument("--grace", type=float, default=0.3, metavar="S", help="answers sent so long before count")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
