@@ -15,6 +15,7 @@ import asyncio
 from dataclasses import dataclass
 
 from autosynth_core.errors import BudgetReached, SettingsError
+from autosynth_core.llm.calls import Checkpoint, never_pause
 from autosynth_core.llm.prices import PriceTable
 from autosynth_core.records import ChatRequest
 
@@ -76,9 +77,14 @@ class Budget:
                 "AUTOSYNTH_PRICES, or set a budget in tokens instead."
             )
 
-    async def reserve(self, worst: Reservation) -> Reservation:
-        """Hold ``worst`` until it is settled. Raises BudgetReached when it can't fit any more."""
+    async def reserve(self, worst: Reservation, checkpoint: Checkpoint = never_pause) -> Reservation:
+        """Hold ``worst`` until it is settled. Raises BudgetReached when it can't fit any more.
+
+        ``checkpoint`` is passed just before, also after a wait: a run may have been paused or stopped meanwhile, and
+        what waits there holds nothing that others could use.
+        """
         while True:
+            await checkpoint()
             self._refuse_what_cannot_fit(worst)
             if self._fits(worst):
                 break
@@ -97,10 +103,6 @@ class Budget:
         self._spent_tokens += held.tokens if tokens is None else tokens
         self._spent_usd += (held.usd or 0.0) if usd is None else usd
         self._settled.set()
-
-    def release(self, held: Reservation) -> None:
-        """Drop a reservation for a call that certainly cost nothing."""
-        self.settle(held, 0, 0.0)
 
     def _refuse_what_cannot_fit(self, worst: Reservation) -> None:
         if self.token_cap is not None and self._spent_tokens + worst.tokens > self.token_cap:

@@ -33,7 +33,7 @@ from autosynth_core.errors import (
     RequestRefused,
     TransientFailure,
 )
-from autosynth_core.llm.budget import Budget, worst_case
+from autosynth_core.llm.budget import Budget, Reservation, worst_case
 from autosynth_core.llm.calls import CallLog, Checkpoint, never_pause
 from autosynth_core.llm.endpoint import Endpoint, model_ids
 from autosynth_core.llm.prices import PriceTable
@@ -220,8 +220,8 @@ class Client:
     async def _attempt(self, request: ChatRequest, scope: Scope) -> Answer | _Failure:
         throttle = self.throttle(request.model)
         async with throttle.slot() as slot:
-            await self._checkpoint()
-            outcome = await self._to_its_end(self._charged_attempt(request, scope))
+            held = await self.budget.reserve(worst_case(request, self.prices), self._checkpoint)
+            outcome = await self._to_its_end(self._charged_attempt(request, scope, held))
             if isinstance(outcome, Answer) or outcome.kind in (FailureKind.EMPTY, FailureKind.TRUNCATED):
                 throttle.succeeded()
             elif outcome.slow_down:
@@ -235,8 +235,7 @@ class Client:
         call.add_done_callback(self._calls.discard)
         return await asyncio.shield(call)
 
-    async def _charged_attempt(self, request: ChatRequest, scope: Scope) -> Answer | _Failure:
-        held = await self.budget.reserve(worst_case(request, self.prices))
+    async def _charged_attempt(self, request: ChatRequest, scope: Scope, held: Reservation) -> Answer | _Failure:
         tokens: int | None = None  # until something is known, the worst is assumed: also when this is cancelled
         usd: float | None = None
         try:

@@ -525,6 +525,31 @@ async def test_paused_run_waits_at_the_checkpoint() -> None:
             assert (await task).text == "hi"
 
 
+@pytest.mark.parametrize("how", ["stopped", "paused"])
+async def test_calls_that_waited_for_the_budget_are_not_sent_after_a_halt(how: str) -> None:
+    going = asyncio.Event()
+    going.set()
+
+    async def checkpoint() -> None:
+        if how == "stopped" and not going.is_set():
+            raise RunHalted("stopped")
+        await going.wait()
+
+    with OpenAIServer(lambda body: Reply("x", usage=(5, 5)), delay_s=0.1) as server:
+        async with client(server, MemoryCallLog(), budget=Budget(token_cap=300), checkpoint=checkpoint) as calls:
+            tasks = [asyncio.create_task(calls.complete(ask(f"p{n}"), SCOPE)) for n in range(6)]
+            await asyncio.sleep(0.03)
+            going.clear()
+            await asyncio.sleep(0.3)
+            assert server.calls == 2  # two worst cases fit beside each other
+            assert calls.budget.in_flight == 0
+            going.set()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            assert calls.budget.in_flight == calls.throttle("m").held == 0
+    assert sum(isinstance(result, RunHalted) for result in results) == (4 if how == "stopped" else 0)
+    assert server.calls == (2 if how == "stopped" else 6)
+
+
 async def test_checkpoint_is_asked_before_each_attempt() -> None:
     asked = 0
 

@@ -120,7 +120,7 @@ async def test_cancelled_waiter_holds_nothing() -> None:
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-    budget.release(first)
+    budget.settle(first, 0, 0.0)
     assert (budget.in_flight, budget.spent_usd) == (0, 0.0)
     await budget.reserve(Reservation(1, 1.0))
 
