@@ -109,7 +109,7 @@ class Client:
         self._throttles: dict[str, Throttle] = {}
         self._dialects: dict[str, frozenset[str]] = {}
         self._flights: dict[str, asyncio.Future[AutoSynthError | None]] = {}
-        self._calls: set[asyncio.Future[Answer | _Failure]] = set()
+        self._calls: dict[str, asyncio.Future[Answer | _Failure]] = {}  # by request; one a flight
         self._in_flight = 0
         self._openai: openai.AsyncOpenAI | None = None
 
@@ -134,7 +134,7 @@ class Client:
     ) -> None:
         if self._openai is not None:
             try:
-                await asyncio.gather(*self._calls, return_exceptions=True)
+                await asyncio.gather(*self._calls.values(), return_exceptions=True)
             finally:
                 await self._openai.close()
                 self._openai = None
@@ -172,7 +172,10 @@ class Client:
                 raise type(error)(*error.args)
 
     async def _lead(self, request: ChatRequest, scope: Scope) -> Answer:
-        """Make the call that equal requests wait for; they share its error, or try themselves if it is cancelled."""
+        """Make the call that equal requests wait for; they share its error, or try themselves if it is cancelled.
+
+        Cancelled amid a call, the flight goes on until that call is on record: they find its answer there.
+        """
         flight: asyncio.Future[AutoSynthError | None] = asyncio.get_running_loop().create_future()
         self._flights[request.key] = flight
         failed: AutoSynthError | None = None
@@ -182,7 +185,15 @@ class Client:
             failed = error
             raise
         finally:
-            del self._flights[request.key]
+            begun = self._calls.get(request.key)
+            if begun is None:
+                self._land(request.key, failed)
+            else:
+                begun.add_done_callback(lambda _: self._land(request.key, None))
+
+    def _land(self, key: str, failed: AutoSynthError | None) -> None:
+        flight = self._flights.pop(key)
+        if not flight.done():
             flight.set_result(failed)
 
     async def _try_until_done(self, request: ChatRequest, scope: Scope) -> Answer:
@@ -221,18 +232,18 @@ class Client:
         throttle = self.throttle(request.model)
         async with throttle.slot() as slot:
             held = await self.budget.reserve(worst_case(request, self.prices), self._checkpoint)
-            outcome = await self._to_its_end(self._charged_attempt(request, scope, held))
+            outcome = await self._to_its_end(request.key, self._charged_attempt(request, scope, held))
             if isinstance(outcome, Answer) or outcome.kind in (FailureKind.EMPTY, FailureKind.TRUNCATED):
                 throttle.succeeded()
             elif outcome.slow_down:
                 throttle.refused(slot, outcome.retry_after_s)
             return outcome
 
-    async def _to_its_end(self, attempt: Coroutine[Any, Any, Answer | _Failure]) -> Answer | _Failure:
+    async def _to_its_end(self, key: str, attempt: Coroutine[Any, Any, Answer | _Failure]) -> Answer | _Failure:
         """An attempt once begun is paid for: it is recorded also when whoever wanted it is cancelled meanwhile."""
         call = asyncio.ensure_future(attempt)
-        self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
+        self._calls[key] = call
+        call.add_done_callback(lambda _: self._calls.pop(key))
         return await asyncio.shield(call)
 
     async def _charged_attempt(self, request: ChatRequest, scope: Scope, held: Reservation) -> Answer | _Failure:

@@ -86,7 +86,7 @@ async def test_followers_carry_on_when_the_leader_is_cancelled() -> None:
             leader.cancel()
             answers = await asyncio.gather(*followers)
     assert {answer.text for answer in answers} == {"hi"}
-    assert server.calls == 2
+    assert server.calls == 1
 
 
 async def test_cancelled_follower_leaves_the_leader_alone() -> None:
@@ -458,6 +458,33 @@ async def test_call_cancelled_on_the_network_is_recorded_and_charged_all_the_sam
         assert log.find(ask().key) is not None
         assert calls.in_flight == 0
         assert calls.budget.spent_tokens > 0
+
+
+async def test_equal_request_after_a_cancelled_one_waits_for_the_call_on_the_network() -> None:
+    log = MemoryCallLog()
+    with OpenAIServer(lambda body: "hi", delay_s=0.3) as server:
+        async with client(server, log) as calls:
+            leader, follower = (asyncio.create_task(calls.complete(ask(), SCOPE)) for _ in range(2))
+            await asyncio.sleep(0.1)
+            leader.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await leader
+            late = asyncio.create_task(calls.complete(ask(), SCOPE))
+            assert [(await task).text for task in (follower, late)] == ["hi", "hi"]
+    assert server.calls == 1
+    assert len(log.reused) == 2
+
+
+async def test_equal_request_tries_itself_when_the_cancelled_call_fails() -> None:
+    faults = Faults(1.0, kinds=[Fault.SERVER_ERROR], in_a_row=1)
+    with OpenAIServer(lambda body: "hi", delay_s=0.2, faults=faults) as server:
+        async with client(server, MemoryCallLog()) as calls:
+            leader, follower = (asyncio.create_task(calls.complete(ask(), SCOPE)) for _ in range(2))
+            await asyncio.sleep(0.1)
+            leader.cancel()
+            assert (await follower).text == "hi"
+            await asyncio.gather(leader, return_exceptions=True)
+    assert server.calls == 2
 
 
 # --- throttle and checkpoint --------------------------------------------------------------------------------------
