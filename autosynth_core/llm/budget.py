@@ -3,16 +3,18 @@
 Owns the arithmetic of the caps, with what is in flight counted at its worst. The record of what was spent is the call
 log's; a budget starts from its total.
 
-Counted: answers, usable or not, at what the endpoint reports; a call whose bill was never seen (time-out, cut
-connection, cancelled after it was sent, an answer without token counts) at its worst case. Not counted:
-refused calls, and whatever an endpoint charges beyond the tokens it reports. The worst case takes a prompt at two
-bytes a token; people's text in any script has more bytes than that, but random characters may not.
+Counted: answers, usable or not, at what the endpoint reports, and at the worst case what it does not report; so they
+are recorded, and a resumed run starts from the same figure. A call without an answer whose bill was never seen
+(time-out, cut connection) counts at its worst case too, until the program ends: there is no record to take it from.
+Not counted: refused calls, and whatever an endpoint charges beyond the tokens it reports. The worst case takes a
+prompt at two bytes a token; people's text in any script has more bytes than that, but random characters may not.
 """
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from autosynth_core.errors import BudgetReached, SettingsError
 from autosynth_core.llm.calls import Checkpoint, never_pause
@@ -131,6 +133,24 @@ class Budget:
 
 def worst_case(request: ChatRequest, prices: PriceTable) -> Reservation:
     """The most ``request`` is expected to cost: its prompt by size, and all of its ``max_tokens``."""
-    size = sum(len(content.encode("utf-8", "surrogatepass")) for _, content in request.messages) + len(request.schema)
-    prompt = size // BYTES_A_TOKEN + TOKENS_A_MESSAGE * (len(request.messages) + 1)
-    return Reservation(prompt + request.max_tokens, prices.cost(request.model, prompt, request.max_tokens))
+    most = counted(request, None, None)
+    return Reservation(most.prompt + most.completion, prices.cost(request.model, most.prompt, most.completion))
+
+
+class Counted(NamedTuple):
+    """Tokens of one call, as they are billed or at worst."""
+
+    prompt: int
+    completion: int
+
+
+def counted(request: ChatRequest, prompt: int | None, completion: int | None) -> Counted:
+    """The tokens that an endpoint reports, and the most there can be for what it does not (None).
+
+    Not the length of the text: a model may have thought, unseen, before it wrote.
+    """
+    if prompt is None:
+        size = sum(len(content.encode("utf-8", "surrogatepass")) for _, content in request.messages)
+        size += len(request.schema)
+        prompt = size // BYTES_A_TOKEN + TOKENS_A_MESSAGE * (len(request.messages) + 1)
+    return Counted(prompt, request.max_tokens if completion is None else completion)

@@ -33,7 +33,7 @@ from autosynth_core.errors import (
     RequestRefused,
     TransientFailure,
 )
-from autosynth_core.llm.budget import Budget, Reservation, worst_case
+from autosynth_core.llm.budget import Budget, Reservation, counted, worst_case
 from autosynth_core.llm.calls import CallLog, Checkpoint, never_pause
 from autosynth_core.llm.endpoint import Endpoint, model_ids
 from autosynth_core.llm.prices import PriceTable
@@ -257,25 +257,24 @@ class Client:
                     tokens, usd = 0, 0.0
                 return read
             answer = self._record(request, scope, read, round((self._clock() - started) * 1000))
-            if answer.prompt_tokens is not None and answer.completion_tokens is not None:
-                tokens = answer.prompt_tokens + answer.completion_tokens
-            usd = answer.usd
+            tokens, usd = (answer.prompt_tokens or 0) + (answer.completion_tokens or 0), answer.usd
             return answer if answer.status == "ok" else _unusable(answer, read, request.model, self._redact)
         finally:
             self.budget.settle(held, tokens, usd)
 
     def _record(self, request: ChatRequest, scope: Scope, read: Completion, ms: int) -> Answer:
+        """Keep the answer; tokens that the endpoint does not report are recorded as the budget counts them."""
         status = _status(request, read)
-        usd = self.prices.cost(request.model, read.prompt_tokens, read.completion_tokens)
+        tokens = counted(request, read.prompt_tokens, read.completion_tokens)
         answer = Answer(
             # what can't be used is kept for the bill alone, under a key that no request has
             key=request.key if status == "ok" else f"{request.key}:{status}-{uuid4().hex[:8]}",
             model=request.model,
             text=read.text,
             finish_reason=read.finish_reason,
-            prompt_tokens=read.prompt_tokens,
-            completion_tokens=read.completion_tokens,
-            usd=usd,
+            prompt_tokens=tokens.prompt,
+            completion_tokens=tokens.completion,
+            usd=self.prices.cost(request.model, *tokens),
             ms=ms,
             first_token=read.first_token if request.top_logprobs else None,
             status=status,

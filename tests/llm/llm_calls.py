@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from autosynth_core.config import CallSettings
-from autosynth_core.llm import Client, Endpoint, MemoryCallLog
+from autosynth_core.llm import CallLog, Client, Endpoint
 from autosynth_core.records import Capabilities, ChatRequest, Scope
 from tests.support.openai_server import OpenAIServer
 
@@ -29,9 +29,7 @@ def ask(prompt: str = "hello", **changes: Any) -> ChatRequest:
     return ChatRequest(**(given | changes))
 
 
-def client(
-    server: OpenAIServer, log: MemoryCallLog, *, attempts: int = 6, timeout_s: float = 5.0, **given: Any
-) -> Client:
+def client(server: OpenAIServer, log: CallLog, *, attempts: int = 6, timeout_s: float = 5.0, **given: Any) -> Client:
     settings = CallSettings(attempts=attempts, timeout_s=timeout_s, max_in_flight=given.pop("max_in_flight", 64))
     return Client(Endpoint(server.base_url, KEY), log, settings=settings, random=NoJitter(), **given)
 

@@ -10,6 +10,7 @@ import socket
 import time
 import traceback
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from llm_calls import KEY, SCOPE, NoJitter, ask, client, raw_server
@@ -28,8 +29,11 @@ from autosynth_core.errors import (
     TransientFailure,
 )
 from autosynth_core.llm import Budget, Client, Endpoint, MemoryCallLog, Price, PriceTable
-from autosynth_core.records import Scope
+from autosynth_core.llm.budget import worst_case
+from autosynth_core.records import RunKind, Scope
+from autosynth_core.store import Store
 from tests.support.openai_server import Fault, Faults, OpenAIServer, Reply
+from tests.views.plausible_run import example_task
 
 PRICED = PriceTable(own={"m": Price(prompt=1.0, completion=2.0)})
 
@@ -214,15 +218,29 @@ async def test_hostile_body_is_a_transient_failure(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("count", ["-1", "true", '"7"', "1.5", "null", "1e99", "9" * 30])
-async def test_nonsense_token_counts_are_unknown_not_free(count: str) -> None:
+async def test_nonsense_token_counts_are_recorded_at_their_worst(count: str) -> None:
     raw = f'{{"choices":[{{"message":{{"content":"hi"}}}}],"usage":{{"prompt_tokens":{count},"completion_tokens":1}}}}'
     with OpenAIServer(lambda body: Reply(raw=raw.encode())) as server:
         async with client(server, MemoryCallLog(), prices=PRICED) as calls:
             answer = await calls.complete(ask(), SCOPE)
-            assert calls.budget.spent_usd > 0
-            assert calls.budget.spent_tokens > 100
-    assert answer.prompt_tokens is None
-    assert answer.usd is None
+            assert calls.budget.spent_usd == answer.usd
+            assert calls.budget.spent_tokens == answer.prompt_tokens + answer.completion_tokens
+    assert (answer.prompt_tokens + 100, answer.completion_tokens) == (worst_case(ask(), PRICED).tokens, 1)
+    assert answer.usd == pytest.approx((answer.prompt_tokens + 2) * 1e-6)
+
+
+@pytest.mark.parametrize("finish_reason", ["stop", "length"], ids=["usable", "truncated"])
+async def test_what_is_recorded_is_what_the_budget_counted(tmp_path: Path, finish_reason: str) -> None:
+    """A resumed run starts its budget from the store: an endpoint without token counts must not give it a new cap."""
+    raw = f'{{"choices":[{{"message":{{"content":"hi"}},"finish_reason":"{finish_reason}"}}]}}'.encode()
+    with Store.open(tmp_path / "calls.db") as store, OpenAIServer(lambda body: Reply(raw=raw)) as server:
+        run = store.add_run(store.add_project(example_task()).id, RunKind.SEARCH, "{}")
+        async with client(server, store, prices=PRICED, attempts=2) as calls:
+            await asyncio.gather(calls.complete(ask(), Scope(run.id, "sample")), return_exceptions=True)
+            used = store.usage(run.id)
+            assert used.prompt_tokens + used.completion_tokens == calls.budget.spent_tokens >= 100
+            assert used.usd == pytest.approx(calls.budget.spent_usd)
+            assert used.unpriced == 0
 
 
 async def test_text_in_parts_is_joined() -> None:
