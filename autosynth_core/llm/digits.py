@@ -18,6 +18,14 @@ MIN_MASS = 0.2  # of all probability; below it the model was about to say someth
 _MARKS = " \t\r\n▁Ġ"  # white space, as tokenizers write it too
 # a digit 1..5 that is no part of a word, a number, a range, a fraction's lower half or a decimal
 _ALONE = re.compile(r"(?<![\w.,/\-–])[1-5](?!\w|[.,]\d|\s*[-–]\s*\d)")
+# the scale, not a place on it: "1 to 5", "1 - 5", "between 1 and 5", "1 (worst) to 5 (best)", "out of 5", "/ 5"
+_SCALE = re.compile(
+    r"\b\d+\s*(?:\([^()\n]{0,60}\)\s*)?(?:-|–|—|\.\.+|to|through|until|up to)\s*\d+\b"
+    r"|\bbetween\s+\d+\s+and\s+\d+\b"
+    r"|\bout\s+of\s+\d+\b"
+    r"|/\s*\d+\b",
+    re.IGNORECASE,
+)
 
 
 class Expected(NamedTuple):
@@ -41,6 +49,6 @@ def expected_score(choice: TokenChoice) -> Expected:
 
 
 def digit_in(text: str) -> int | None:
-    """The first digit 1..5 that stands alone in ``text``; None when there is none."""
-    found = _ALONE.search(unicodedata.normalize("NFKC", text))
+    """The first digit 1..5 that stands alone in ``text`` and does not name the scale; None when there is none."""
+    found = _ALONE.search(_SCALE.sub(" ", unicodedata.normalize("NFKC", text)))
     return int(found.group()) if found else None
