@@ -27,7 +27,6 @@ THINKING_TOKENS = 2048  # for models that think before they write the digit
 SHOWN_CHARS = 6000  # of a bad answer, when it is shown for repair
 
 _JSON_MODE = {"response_format": {"type": "json_object"}}
-_EMBEDDED = {"cache_prompt": True, "repeat_penalty": 1.1}  # small models loop without the penalty
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +51,9 @@ class Model:
         self.client = client
         self.name = name
         self.capabilities = capabilities
-        self._extra = dict(extra if extra is not None else _EMBEDDED if client.endpoint.embedded else {})
-        # a penalty on repeated tokens would count against digits that stand in the prompt's scale
         self._thinks = False  # learned from its answers
+        self._extra = dict(extra or {})
+        # a penalty on repeated tokens would count against digits that stand in the prompt's scale
         self._digit_extra = {name: value for name, value in self._extra.items() if "penalty" not in name}
 
     async def text(

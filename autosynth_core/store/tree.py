@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from autosynth_core.records import Event, Feedback, MetricSet, Node, Sample, SampleState, ScoreRow, Verdict, Workflow
+from autosynth_core.records import Event, Feedback, MetricSet, Node, Sample, SampleState, ScoreRow, Verdict
 from autosynth_core.store import rows
 from autosynth_core.store.connections import Connection, Connections
 from autosynth_core.store.rows import RunMetricSet, WorkflowScore
@@ -59,15 +59,6 @@ class Tree:
         with self._db.read() as db:
             found = db.put(f"SELECT {rows.NODE} FROM nodes WHERE run_id = ? ORDER BY number", (run_id,)).fetchall()
         return [rows.read_node(row) for row in found]
-
-    def workflow(self, run_id: str, fingerprint: str) -> Workflow | None:
-        """The workflow of this fingerprint, in the words of the run's first node that has it."""
-        with self._db.read() as db:
-            row = db.put(
-                "SELECT source FROM nodes WHERE run_id = ? AND fingerprint = ? ORDER BY number LIMIT 1",
-                (run_id, fingerprint),
-            ).fetchone()
-        return None if row is None else Workflow(rows.text(row[0]), fingerprint)
 
     # --- samples
 

@@ -11,7 +11,8 @@ import pytest
 from llm_calls import SCOPE, can, client
 
 from autosynth_core.errors import AnswerUnreadable, BudgetReached, KeyRefused, RequestRefused, TransientFailure
-from autosynth_core.llm import Budget, Client, Endpoint, MemoryCallLog, Model, probe
+from autosynth_core.llm import Budget, MemoryCallLog, Model, probe
+from autosynth_core.llm.embedded import CALL_EXTRA
 from autosynth_core.records import VerdictMethod
 from tests.support.openai_server import OpenAIServer, Reply
 
@@ -165,10 +166,10 @@ async def test_what_stops_the_run_is_not_swallowed_by_draws() -> None:
                 await Model(calls, "m", can(logprobs=False)).digit(ASK, scope=SCOPE, draws=3)
 
 
-async def test_embedded_model_gets_its_parameters_but_no_penalty_on_digits() -> None:
+async def test_further_parameters_are_sent_but_no_penalty_on_digits() -> None:
     with OpenAIServer(lambda body: digits(**{"4": 1.0}) if body.get("logprobs") else "hi") as server:
-        async with Client(Endpoint(server.base_url, "key", embedded=True), MemoryCallLog()) as calls:
-            model = Model(calls, "m", can())
+        async with client(server, MemoryCallLog()) as calls:
+            model = Model(calls, "m", can(), extra=CALL_EXTRA)
             await model.text(ASK, scope=SCOPE)
             await model.digit(ASK, scope=SCOPE, draws=1)
     text, digit = (received.body for received in server.received)

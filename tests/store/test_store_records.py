@@ -29,7 +29,6 @@ from autosynth_core.records import (
     Task,
     Verdict,
     VerdictMethod,
-    Workflow,
 )
 from autosynth_core.store import Store, WorkflowScore, task_from_json, task_to_json
 
@@ -224,8 +223,6 @@ def test_nodes_are_read_back_equal_and_by_number(store: Store, run: Run) -> None
         store.put_node(each)
     assert store.nodes(run.id) == nodes
     assert store.node(run.id, 7) == nodes[7]
-    assert store.workflow(run.id, "f3") == Workflow(NASTY, "f3")
-    assert store.workflow(run.id, "unknown") is None
 
 
 def test_a_node_is_replaced_by_its_later_state(store: Store, run: Run) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from autosynth_core.llm.embedded.files import (
     CALL_EXTRA,
     DEFAULT_MODEL,
-    DIGIT_EXTRA,
     MODEL_FILES,
     ModelFile,
     ModelRow,
@@ -25,7 +24,6 @@ from autosynth_core.llm.embedded.pull import Progress, pull
 __all__ = [
     "CALL_EXTRA",
     "DEFAULT_MODEL",
-    "DIGIT_EXTRA",
     "MODEL_FILES",
     "EmbeddedModel",
     "ModelFile",

@@ -134,11 +134,7 @@ MODEL_FILES: Mapping[str, ModelFile] = MappingProxyType({model.name: model for m
 DEFAULT_MODEL = _QWEN_1_5B.name
 
 CALL_EXTRA: Mapping[str, object] = MappingProxyType({"repeat_penalty": 1.1, "cache_prompt": True})
-"""Body parameters beyond OpenAI's for every call for text or JSON; see docs/embedded-model.md."""
-
-DIGIT_EXTRA: Mapping[str, object] = MappingProxyType({"repeat_penalty": 1.0, "cache_prompt": True})
-"""The same for verdicts. The penalty counts the prompt's tokens too, so it would push a sampled digit away from those
-that the scale in the prompt names. Log-probabilities are read before it and don't change."""
+"""Body parameters beyond OpenAI's, for ``Model``'s ``extra``; see docs/embedded-model.md."""
 
 
 def model_file(model: ModelFile | str) -> ModelFile:
