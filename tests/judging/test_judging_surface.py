@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import autosynth_core.judging as judging
+from autosynth_core.store import tree
 
 
 def test_public_surface_is_deliberate() -> None:
@@ -31,6 +32,10 @@ def test_public_surface_is_deliberate() -> None:
         "to_reward",
     }
     assert all(hasattr(judging, name) for name in judging.__all__)
+
+
+def test_the_store_looks_for_workflow_verdicts_under_the_version_they_are_given() -> None:
+    assert tree.WORKFLOW_VERSION == judging.WORKFLOW_VERSION
 
 
 def test_reading_scores_loads_no_model_client() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from autosynth_core.config import RunSettings
 from autosynth_core.errors import InputError
+from autosynth_core.judging import WORKFLOW_METRICS
 from autosynth_core.judging.reward import Difference
 from autosynth_core.records import (
     Command,
@@ -233,7 +234,7 @@ def test_a_projects_card_counts_what_is_in_it(store: Store, project: Project) ->
 def test_an_estimate_grows_with_what_is_asked_for() -> None:
     small = estimate(RunSettings(iterations=5, metric_refresh=0), stages=1, logprobs=True, embedded=True)
     large = estimate(RunSettings(iterations=5), stages=3, logprobs=False, embedded=False)
-    assert small.calls == 6 * (1 + 6) + 6 * (6 * 4 + 4) + 3
+    assert small.calls == 6 * (1 + 6) + 6 * (6 * 4 + len(WORKFLOW_METRICS.metrics)) + 3
     assert large.calls > small.calls
     assert (small.seconds or 0) > 60
     assert large.seconds is None
