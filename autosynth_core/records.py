@@ -242,7 +242,7 @@ class NodeState(StrEnum):
     RUNNING = "running"
     SCORED = "scored"
     BROKEN = "broken"  # stopped at a gate; its reason says why; cost no judge call
-    DUPLICATE = "duplicate"  # the same program as another node; nothing was run
+    DUPLICATE = "duplicate"  # the same program as another node; nothing was run, unless both were under way at once
     UNSCORED = "unscored"  # ran, but too few samples or verdicts could be had; an endpoint's fault
 
 
@@ -339,7 +339,7 @@ class Run:
     """A run as stored.
 
     ``settings`` is the JSON of ``config.RunSettings`` or ``config.RoundSettings``; ``brief`` the JSON snapshot of what
-    it works on (see ``search.brief``), so that editing the project later does not change a run under way.
+    it works on (see ``engine.brief``), so that editing the project later does not change a run under way.
     """
 
     id: str
@@ -423,8 +423,15 @@ class ChatRequest:
     def key(self) -> str:
         """The content key: model, messages, parameters and draw, and nothing else."""
         return content_hash(
-            "call", self.model, self.messages, self.temperature, self.max_tokens, self.schema, self.top_logprobs,
-            self.draw, self.extra,
+            "call",
+            self.model,
+            self.messages,
+            self.temperature,
+            self.max_tokens,
+            self.schema,
+            self.top_logprobs,
+            self.draw,
+            self.extra,
         )
 
 

@@ -17,7 +17,7 @@ from autosynth_core.commands.report import existing, plain, print_json, say, sta
 from autosynth_core.config import ModelSettings, RunSettings
 from autosynth_core.engine import Owner, load_models, resume, start_search, suggested_settings, uses_embedded
 from autosynth_core.engine.control import LIVE
-from autosynth_core.engine.owner import STALE_AFTER_S
+from autosynth_core.engine.owner import STALE_AFTER_S, recover
 from autosynth_core.errors import InputError, SettingsError
 from autosynth_core.records import RunKind, RunState
 from autosynth_core.store import Store
@@ -37,13 +37,19 @@ def search_command(args: argparse.Namespace) -> int:
         settings = _settings(args, load_models(store))
         project = store.add_project(task)
         run = start_search(store, project.id, settings, state=RunState.STOPPED)
-        return _work(store, run.id, args, Owner(args.db, only=frozenset({run.id})))
+        owner = Owner(args.db, only=frozenset({run.id}))
+        # an app that is open on the same database must not pick the run up: Ctrl-C here would not stop it there
+        store.acquire(run.id, owner.name, time.time(), STALE_AFTER_S)
+        try:
+            return _work(store, run.id, args, owner)
+        finally:
+            store.release(run.id, owner.name)
 
 
 def resume_command(args: argparse.Namespace) -> int:
     """Go on with a run, or extend a finished one. Returns the exit status."""
     with existing(args.db) as store:
-        store.mark_interrupted(time.time(), STALE_AFTER_S)
+        recover(store, time.time())
         run = store.run(args.run_id)
         if run.kind is not RunKind.SEARCH:
             raise InputError(f"Run {run.id} is a round of samples, which is made again on the Initialize page.")

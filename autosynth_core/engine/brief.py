@@ -18,11 +18,12 @@ __all__ = ["Brief", "make_brief", "read_brief", "reviewed"]
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """The snapshot. ``first_workflow`` is "" when the optimizer is to write it."""
+    """The snapshot. ``first_workflow`` is "" when the optimizer is to write it, ``said`` when nobody said anything."""
 
     task: Task
     first_workflow: str = ""
     accepted: tuple[Example, ...] = ()
+    said: str = ""  # of the last round's samples, in plain words
 
     def to_json(self) -> str:
         return json.dumps(
@@ -30,6 +31,7 @@ class Brief:
                 "task": task_to_json(self.task),
                 "first_workflow": self.first_workflow,
                 "accepted": [asdict(example) for example in self.accepted],
+                "said": self.said,
             },
             ensure_ascii=False,
         )
@@ -39,7 +41,7 @@ def read_brief(run: Run) -> Brief:
     """The brief of a run, as stored with it."""
     raw = json.loads(run.brief)
     accepted = tuple(Example(each["seed"], each["output"], each["why"]) for each in raw["accepted"])
-    return Brief(task_from_json(raw["task"]), raw["first_workflow"], accepted)
+    return Brief(task_from_json(raw["task"]), raw["first_workflow"], accepted, raw.get("said", ""))
 
 
 def make_brief(store: Store, project_id: str) -> Brief:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from autosynth_core.config import RoundSettings, RunSettings
 from autosynth_core.engine.brief import Brief, make_brief, newest_workflow, reviewed
 from autosynth_core.errors import InputError, SettingsError
-from autosynth_core.initialization import accepted_examples, with_feedback
+from autosynth_core.initialization import accepted_examples, heard, with_feedback
 from autosynth_core.llm import resolve
 from autosynth_core.records import Command, NodeState, Run, RunKind, RunState
 from autosynth_core.store import Store
@@ -37,7 +37,10 @@ def start_round(store: Store, project_id: str, settings: RoundSettings) -> Run:
     settings = settings.model_copy(update={"number": len(finished) + 1, "previous": previous})
     pairs = [pair for run in finished for pair in reviewed(store, run.id)]
     brief = Brief(
-        with_feedback(store.project(project_id).task, pairs), newest_workflow(store, finished), accepted_examples(pairs)
+        with_feedback(store.project(project_id).task, pairs),
+        newest_workflow(store, finished),
+        accepted_examples(pairs),
+        heard(reviewed(store, previous)) if previous else "",
     )
     return store.add_run(project_id, RunKind.ROUND, settings.model_dump_json(), brief=brief.to_json())
 
@@ -49,10 +52,6 @@ def pause(store: Store, run_id: str) -> None:
 
 def stop(store: Store, run_id: str) -> None:
     """End the run after the calls in flight; it stays resumable. Raises InputError when it is not running."""
-    run = store.run(run_id)
-    if run.state is RunState.QUEUED:
-        store.set_run_state(run_id, RunState.STOPPED, "stopped before it began")
-        return
     _ask_live(store, run_id, Command.STOP)
 
 
@@ -74,11 +73,13 @@ def resume(
     if run.state in (RunState.PAUSED, RunState.RUNNING):
         store.ask(run_id, Command.RESUME, time.time())
     elif run.state is not RunState.QUEUED:
+        for request in store.pending(run_id):  # asked of an earlier go
+            store.handled(request.id, time.time())
         store.set_run_state(run_id, RunState.QUEUED)
 
 
 def extend(store: Store, run_id: str, iterations: int | None, caps: Mapping[str, float]) -> Run:
-    """Write a larger goal into a run that is not live.
+    """Write a new goal into a run that is not live.
 
     Raises InputError for a finished run without a larger goal, SettingsError for a goal out of range.
     """

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from autosynth_core.judging import WORKFLOW_VERSION
+from autosynth_core.judging import WORKFLOW_METRICS, WORKFLOW_VERSION, read_workflow_scores
 from autosynth_core.records import Event, MetricSet, Node, Sample, ScoreRow, Verdict
 from autosynth_core.store import Store
 
@@ -57,7 +57,10 @@ class StoreJournal:
 
     def workflow_scores(self, fingerprint: str, judge: str) -> list[float]:
         found = self._store.verdicts(self._run_id, subjects=[fingerprint], version=WORKFLOW_VERSION)
-        return [verdict.score for verdict in found if verdict.judge == judge and verdict.score is not None]
+        return read_workflow_scores([verdict for verdict in found if verdict.judge == judge], WORKFLOW_METRICS)
+
+    def failed_seeds(self, fingerprint: str) -> set[str]:
+        return self._store.failed_seeds(self._run_id).get(fingerprint, set())
 
     def put_metric_set(self, metrics: MetricSet, iteration: int, agreement: float | None, provenance: str) -> None:
         self._require_owned()
@@ -68,6 +71,11 @@ class StoreJournal:
         if found is None:
             raise LookupError(f"metric set {version} of run {self._run_id} is not in the database")
         return found
+
+    def brought_metrics(self, iteration: int, version: str) -> bool:
+        return (iteration, version) in {
+            (entry.iteration, entry.metric_set.version) for entry in self._store.metric_sets(self._run_id)
+        }
 
     def put_node(self, node: Node) -> None:
         self._require_owned()

@@ -98,12 +98,12 @@ async def open_models(
     opened: Callable[[Client], None] = lambda client: None,
     say: Say = lambda text: None,
     scope: Scope,
+    fresh: bool = False,
 ) -> AsyncIterator[Models]:
-    """The models of a run, ``opened`` is told of their client before its first call.
+    """The models of a run; ``opened`` is told of their client before its first call.
 
-    Starts (and, the first time, fetches) the embedded model where it is used.
-
-    Raises SettingsError, EndpointError or ModelFileError, each with what to do.
+    Starts (and, the first time, fetches) the embedded model where it is used. With ``fresh`` what the models can do is
+    found out anew, whatever is remembered. Raises SettingsError, EndpointError or ModelFileError, each with what to do.
     """
     endpoint = resolve(settings, os.environ) or await _embedded_endpoint(say)
     if endpoint.embedded:
@@ -121,7 +121,7 @@ async def open_models(
             client.budget.require_price(name, prices)
 
         async def model(name: str) -> Model:
-            capabilities = await _capabilities(client, store, name, scope, say)
+            capabilities = await _capabilities(client, store, name, scope, say, fresh=fresh)
             return Model(client, name, capabilities, extra=embedded.CALL_EXTRA if endpoint.embedded else {})
 
         optimizer = await model(named.optimizer)
@@ -140,8 +140,9 @@ async def test_connection(settings: ModelSettings, store: Store) -> list[str]:
     """What the endpoint and its models can do, a line each. Raises SettingsError, EndpointError or ModelFileError."""
     lines: list[str] = []
     scope = Scope("", "probe")
+    calls = CallSettings(attempts=2, timeout_s=60)
     async with open_models(
-        settings, CallSettings(attempts=2, timeout_s=60), store, log=MemoryCallLog(), scope=scope, say=lines.append
+        settings, calls, store, log=MemoryCallLog(), scope=scope, say=lines.append, fresh=True
     ) as models:
         lines = [f"Connected to {models.client.endpoint.base_url}."]
         for role, model in _by_role(models):
@@ -204,15 +205,19 @@ async def _named_roles(client: Client, settings: ModelSettings) -> ModelSettings
     )
 
 
-async def _capabilities(client: Client, store: Store, name: str, scope: Scope, say: Say) -> Capabilities:
+async def _capabilities(
+    client: Client, store: Store, name: str, scope: Scope, say: Say, *, fresh: bool
+) -> Capabilities:
     """What the model can do: remembered, else probed now. The embedded model's is known, and its address changes."""
     if client.endpoint.embedded:
         return Capabilities("embedded", name, json_schema=True, json_mode=True, logprobs=True, rewrites=False)
     known = store.capabilities(client.endpoint.base_url, name)
-    if known is not None:
+    if known is not None and not fresh:
         return known
     say(f"Finding out what {name} can do")
     found = await probe(client, name, scope=scope)
+    if known is not None:
+        found = replace(found, rewrites=known.rewrites)
     store.put_capabilities(found)
     return found
 

@@ -1,8 +1,9 @@
 """The engine's thread: one a process and database, with its own event loop.
 
 It picks up queued runs by taking their lease, does what people ask for in the database, keeps its leases alive, and
-records how each run ended. When the process dies its leases go stale, and whoever opens the database next marks those
-runs interrupted. A run whose lease was lost writes nothing more.
+records how each run ended. When the process dies, whoever opens the database next marks its runs interrupted: at once
+on the same machine, where a process can be seen to have ended, else when its leases have gone stale. A run whose lease
+was lost writes nothing more.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import atexit
 import logging
 import os
 import secrets
+import socket
 import threading
 import time
 from pathlib import Path
@@ -19,12 +21,12 @@ from pathlib import Path
 from autosynth_core.engine.round_run import run_round
 from autosynth_core.engine.search_run import run_search
 from autosynth_core.engine.switch import Switch, until_halted
-from autosynth_core.errors import AutoSynthError, BudgetReached, LeaseLost, RunHalted
+from autosynth_core.errors import AutoSynthError, BudgetReached, DatabaseLocked, LeaseLost, RunHalted
 from autosynth_core.records import Command, Event, Run, RunKind, RunState, StopReason
 from autosynth_core.store import Store
 from autosynth_core.workflow import Sandbox
 
-__all__ = ["STALE_AFTER_S", "Owner", "ensure_started"]
+__all__ = ["STALE_AFTER_S", "Owner", "ensure_started", "recover"]
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +34,6 @@ POLL_S = 0.2
 HEARTBEAT_S = 2.0
 STALE_AFTER_S = 20.0  # ten heartbeats: a loaded machine must not lose its runs
 _MOST_RUNS = 4  # at once; more wait in the queue
-_SANDBOX_PROCESSES = 2
 _ENDING_S = (10.0, 1.0, 1.0, 1.0)  # for calls under way; then for the search, the calls and the client to be cut
 
 
@@ -44,6 +45,7 @@ class _Live:
         self.task = task
         self.switch = switch
         self.stopped_by_person = False
+        self.again = False  # asked to go on while it was still ending
 
 
 class Owner:
@@ -52,7 +54,7 @@ class Owner:
     def __init__(self, path: Path, *, only: frozenset[str] | None = None) -> None:
         self._path = path
         self._only = only
-        self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._name = f"{_place()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._live: dict[str, _Live] = {}
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
@@ -82,11 +84,11 @@ class Owner:
         """Whether this thread has the run under way, or is ending it."""
         return run_id in self._live
 
-    def close(self, wait_s: float = 10.0) -> None:
-        """Let calls in flight finish for up to ``wait_s``, mark the runs interrupted, end the thread."""
+    def close(self) -> None:
+        """Let calls in flight finish for up to ten seconds, mark the runs interrupted, end the thread."""
         self._ending.set()
         if self._thread is not None:
-            self._thread.join(wait_s + 5.0)
+            self._thread.join(sum(_ENDING_S) + 2.0)
 
     def _run(self) -> None:
         try:
@@ -97,16 +99,26 @@ class Owner:
 
     async def _main(self) -> None:
         with Store.open(self._path) as store:
-            async with Sandbox(processes=_SANDBOX_PROCESSES) as sandbox:
-                beat = 0.0
-                while not self._ending.is_set():
-                    now = time.time()
-                    if now - beat >= HEARTBEAT_S:
-                        beat = now
-                        self._beat(store, now)
-                    self._attend(store, sandbox, now)
-                    await asyncio.sleep(POLL_S)
-                await self._end_all()
+            recover(store, time.time())
+            async with Sandbox() as sandbox:
+                try:
+                    await self._poll(store, sandbox)
+                finally:
+                    await self._end_all()
+
+    async def _poll(self, store: Store, sandbox: Sandbox) -> None:
+        """Look after the runs until the end is near. A lock that another program holds is waited out."""
+        beat = 0.0
+        while not self._ending.is_set():
+            now = time.time()
+            try:
+                if now - beat >= HEARTBEAT_S:
+                    self._beat(store, now)
+                    beat = now
+                self._attend(store, sandbox, now)
+            except DatabaseLocked as error:
+                _log.warning("%s", error)
+            await asyncio.sleep(POLL_S)
 
     # --- the poll -------------------------------------------------------------------------------------------
 
@@ -126,6 +138,8 @@ class Owner:
                 case Command.PAUSE:
                     live.switch.pause()
                     store.set_run_state(live.run.id, RunState.PAUSED, "paused by you")
+                case Command.RESUME if live.stopped_by_person:
+                    live.again = True
                 case Command.RESUME:
                     live.switch.resume()
                     store.set_run_state(live.run.id, RunState.RUNNING)
@@ -140,8 +154,13 @@ class Owner:
             return
         if not store.acquire(run.id, self._name, now, STALE_AFTER_S):
             return
-        for request in store.pending(run.id):  # asked before this go began
+        asked = store.pending(run.id)
+        for request in asked:
             store.handled(request.id, now)
+        if any(request.command is Command.STOP for request in asked):
+            store.set_run_state(run.id, RunState.STOPPED, "stopped before it began")
+            store.release(run.id, self._name)
+            return
         store.set_run_state(run.id, RunState.RUNNING)
         switch = Switch(lambda: self._owns(store, run.id))
         task = asyncio.get_running_loop().create_task(self._work(store, sandbox, run, switch))
@@ -187,7 +206,8 @@ class Owner:
             return
         except RunHalted:
             if self._live[run.id].stopped_by_person:
-                state, reason = RunState.STOPPED, "stopped by you"
+                again = self._live[run.id].again
+                state, reason = (RunState.QUEUED, "") if again else (RunState.STOPPED, "stopped by you")
         except AutoSynthError as error:
             state, reason = RunState.FAILED, str(error)
         except asyncio.CancelledError:
@@ -202,13 +222,47 @@ class Owner:
         if store.heartbeat(run_id, self._name, time.time()):
             if told:
                 self._say(store, run_id, "budget", told)
-            store.set_run_state(run_id, state, reason)
-            self._say(store, run_id, state.value, f"{state.value.capitalize()}: {reason}.".replace("..", "."))
             store.release(run_id, self._name)
+            store.set_run_state(run_id, state, reason)
+            if state is not RunState.QUEUED:
+                self._say(store, run_id, state.value, f"{state.value.capitalize()}: {reason}.".replace("..", "."))
 
     def _say(self, store: Store, run_id: str, kind: str, message: str) -> None:
         _log.info("run=%s event=%s", run_id, kind)
         store.add_event(Event(run_id, time.time(), kind, message))
+
+
+def recover(store: Store, now: float) -> None:
+    """Mark runs interrupted whose owner is gone: a process of this machine that has ended, or a stale heartbeat."""
+    for run in store.runs():
+        lease = store.lease(run.id) if run.state in (RunState.RUNNING, RunState.PAUSED) else None
+        if lease is not None and _has_ended(lease.owner):
+            store.release(run.id, lease.owner)
+    store.mark_interrupted(now, STALE_AFTER_S)
+
+
+def _place() -> str:
+    """Where process ids mean the same: this machine and, on Linux, this namespace of processes."""
+    try:
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        space = ""
+    return f"{socket.gethostname()}{space}".replace(":", "-")
+
+
+def _has_ended(owner: str) -> bool:
+    """Whether an owner is a process of this machine that is not there any more; False where that can't be told."""
+    place, _, rest = owner.partition(":")
+    pid = rest.partition(":")[0]
+    if os.name != "posix" or place != _place() or not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
 
 
 _owners: dict[Path, Owner] = {}

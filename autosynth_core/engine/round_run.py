@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from autosynth_core.config import RoundSettings
-from autosynth_core.engine.brief import read_brief, reviewed
+from autosynth_core.engine.brief import read_brief
 from autosynth_core.engine.journal import StoreJournal
 from autosynth_core.engine.models import open_models
 from autosynth_core.engine.switch import Switch
-from autosynth_core.initialization import Round, make_round
+from autosynth_core.initialization import make_round
 from autosynth_core.llm import Budget
 from autosynth_core.records import Run, Scope
 from autosynth_core.search import Expander, Simulator
@@ -41,7 +41,8 @@ async def run_round(run: Run, store: Store, sandbox: Sandbox, switch: Switch) ->
             run_id=run.id,
             task=brief.task,
             settings=settings,
-            before=Round(brief.first_workflow, reviewed(store, settings.previous) if settings.previous else ()),
+            source=brief.first_workflow,
+            said=brief.said,
             optimizer=models.optimizer,
             can_rewrite=models.can_rewrite,
             sandbox=sandbox,

@@ -7,7 +7,6 @@ from autosynth_core.engine.brief import Brief, read_brief
 from autosynth_core.engine.journal import StoreJournal
 from autosynth_core.engine.models import Models, open_models, remember_rewrites
 from autosynth_core.engine.switch import Switch
-from autosynth_core.errors import RunHalted
 from autosynth_core.judging import Difference, difference, judge_sample, seed_scores
 from autosynth_core.llm import Budget
 from autosynth_core.records import (
@@ -125,7 +124,7 @@ async def _searched(
         context=context,
         can_rewrite=can_rewrite,
         fingerprint_of_first=fingerprint(first.source),
-        halt=lambda: switch.halt(RunHalted("The search is ending.")),
+        halt=switch.halt,
     )
     return await search.run(stored)
 

@@ -6,6 +6,6 @@
 from __future__ import annotations
 
 from autosynth_core.initialization.heard import accepted_examples, heard, with_feedback
-from autosynth_core.initialization.rounds import Round, make_round
+from autosynth_core.initialization.rounds import make_round
 
-__all__ = ["Round", "accepted_examples", "heard", "make_round", "with_feedback"]
+__all__ = ["accepted_examples", "heard", "make_round", "with_feedback"]

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
 from autosynth_core.config import RoundSettings
 from autosynth_core.errors import FirstWorkflowFailed
-from autosynth_core.initialization.heard import heard
 from autosynth_core.llm import Model
 from autosynth_core.records import (
-    Feedback,
     Form,
     Node,
     NodeState,
     Proposal,
-    Sample,
     SampleState,
     Scope,
     SeedInput,
@@ -34,15 +31,7 @@ from autosynth_core.search import (
 from autosynth_core.workflow import Sandbox, fingerprint
 from autosynth_core.workflow.edits import OPERATORS, EditContext, prompt_constants
 
-__all__ = ["Round", "make_round"]
-
-
-class Round:
-    """What a round starts from: nothing, or the last round's workflow with what was said about its samples."""
-
-    def __init__(self, source: str = "", reviewed: Sequence[tuple[Sample, Feedback]] = ()) -> None:
-        self.source = source
-        self.reviewed = tuple(reviewed)
+__all__ = ["make_round"]
 
 
 async def make_round(
@@ -50,7 +39,8 @@ async def make_round(
     run_id: str,
     task: Task,
     settings: RoundSettings,
-    before: Round,
+    source: str,
+    said: str,
     optimizer: Model,
     can_rewrite: bool | None,
     sandbox: Sandbox,
@@ -62,12 +52,13 @@ async def make_round(
 ) -> Node:
     """Write or improve the workflow, make its samples, and return its node (number 0 of the round's run).
 
+    ``source`` is the last round's workflow ("" in the first round), ``said`` what the educator said of its samples.
     Raises FirstWorkflowFailed when not one sample could be made, and what stops a run.
     """
-    say("Writing the first recipe" if not before.source else "Improving the recipe with your feedback")
+    say("Writing the first recipe" if not source else "Improving the recipe with your feedback")
     proposal = (
-        await _improved(run_id, settings, before, can_rewrite, expander, context)
-        if before.source
+        await _improved(run_id, settings, source, said, can_rewrite, expander, context)
+        if source
         else await write_first_workflow(
             task,
             optimizer,
@@ -117,20 +108,20 @@ def round_seeds(task: Task, settings: RoundSettings) -> list[SeedInput]:
 async def _improved(
     run_id: str,
     settings: RoundSettings,
-    before: Round,
+    source: str,
+    said: str,
     can_rewrite: bool | None,
     expander: Expander,
     context: EditContext,
 ) -> Proposal:
     """The workflow changed by what the educator said; unchanged, and saying so, when no change passed the checks."""
-    said = heard(before.reviewed)
     if not said:
         return Proposal(
-            Form.ROOT, "", "", "Nothing was said about the last samples, so the recipe is the same.", "", before.source
+            Form.ROOT, "", "", "Nothing was said about the last samples, so the recipe is the same.", "", source
         )
     conversation = expander.conversation(
-        _plan(settings, before, can_rewrite, context),
-        before.source,
+        _plan(settings, source, can_rewrite, context),
+        source,
         Weakness("what the educator said", said),
         (),
         {},
@@ -150,17 +141,17 @@ async def _improved(
         f"The recipe is unchanged: no proposed change passed the checks (the last one: {reason[:300]}). "
         "What you said is kept and used by the search.",
         said,
-        before.source,
+        source,
     )
 
 
-def _plan(settings: RoundSettings, before: Round, can_rewrite: bool | None, context: EditContext) -> Plan:
+def _plan(settings: RoundSettings, source: str, can_rewrite: bool | None, context: EditContext) -> Plan:
     """A capable model rewrites the module; a small one rewords the prompt that matters most, the longest."""
     if can_rewrite:
         return Plan(settings.number, 0, Form.REWRITE)
-    targets = OPERATORS["rewrite_prompt"].targets(before.source, context)
+    targets = OPERATORS["rewrite_prompt"].targets(source, context)
     if not targets:
         return Plan(settings.number, 0, Form.REWRITE)
-    prompts = prompt_constants(before.source)
+    prompts = prompt_constants(source)
     longest = max(targets, key=lambda name: len(prompts.get(name, "")))
     return Plan(settings.number, 0, Form.EDIT, "rewrite_prompt", longest)

@@ -42,14 +42,17 @@ async def probe(
     A request that is refused means "no"; so does an answer that only happens to be right, such as JSON in prose.
     Raises EndpointError, TransientFailure or BudgetReached.
     """
-    digit = await _try(client, scope, _request(model, "digit", max_tokens=1, top_logprobs=TOP_LOGPROBS), _gives_digits)
-    schema = await _try(client, scope, _request(model, "schema", schema=json.dumps(_SCHEMA)), _fits_schema)
+    base_url = client.endpoint.base_url  # the same name may be another model elsewhere
+    digit = await _try(
+        client, scope, _request(model, base_url, "digit", max_tokens=1, top_logprobs=TOP_LOGPROBS), _gives_digits
+    )
+    schema = await _try(client, scope, _request(model, base_url, "schema", schema=json.dumps(_SCHEMA)), _fits_schema)
     mode = await _try(
-        client, scope, _request(model, "json", extra='{"response_format":{"type":"json_object"}}'), _is_object
+        client, scope, _request(model, base_url, "json", extra='{"response_format":{"type":"json_object"}}'), _is_object
     )
     waits = [tried.answer.ms for tried in (digit, schema, mode) if tried.answer is not None]
     return Capabilities(
-        base_url=client.endpoint.base_url,
+        base_url=base_url,
         model=model,
         json_schema=schema.can,
         json_mode=mode.can,
@@ -60,10 +63,17 @@ async def probe(
 
 
 def _request(
-    model: str, name: str, *, max_tokens: int = 256, schema: str = "", top_logprobs: int = 0, extra: str = ""
+    model: str,
+    base_url: str,
+    name: str,
+    *,
+    max_tokens: int = 256,
+    schema: str = "",
+    top_logprobs: int = 0,
+    extra: str = "",
 ) -> ChatRequest:
     messages = (("user", render(f"llm_probe_{name}")),)
-    return ChatRequest(model, messages, 0.0, max_tokens, schema, top_logprobs, "probe", extra)
+    return ChatRequest(model, messages, 0.0, max_tokens, schema, top_logprobs, f"probe at {base_url}", extra)
 
 
 async def _try(client: Client, scope: Scope, request: ChatRequest, judge: Callable[[Answer], bool]) -> _Tried:

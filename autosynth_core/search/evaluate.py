@@ -23,7 +23,7 @@ from autosynth_core.judging.concurrently import concurrently, one_by_one
 from autosynth_core.llm import Model
 from autosynth_core.records import MetricSet, Node, Sample, SampleState, Scope, Task, Workflow
 from autosynth_core.search.journal import Journal
-from autosynth_core.search.scores import NodeScore, score_node
+from autosynth_core.search.scores import NodeScore, score_node, with_failures
 
 __all__ = ["Evaluator"]
 
@@ -128,7 +128,8 @@ class Evaluator:
         return score_node(number, own, parent_seeds, parent_score, workflow_scores, self._settings.workflow_weight)
 
     def _seed_scores(self, fingerprint: str, metrics: MetricSet) -> dict[str, float]:
-        return seed_scores(self._journal.score_rows(fingerprint, metrics.version, self._judge.name), metrics)
+        rows = self._journal.score_rows(fingerprint, metrics.version, self._judge.name)
+        return with_failures(seed_scores(rows, metrics), self._journal.failed_seeds(fingerprint))
 
     async def _judge_one(self, number: int, sample: Sample, metrics: MetricSet, done: set[tuple[str, str]]) -> None:
         missing = tuple(metric for metric in metrics.metrics if (sample.id, metric.name) not in done)

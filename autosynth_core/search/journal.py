@@ -32,13 +32,21 @@ class Journal(Protocol):
         """The verdicts on one workflow's samples under one version by one judge."""
         ...
 
+    def failed_seeds(self, fingerprint: str) -> set[str]:
+        """Ids of the seed inputs on which the workflow's own code failed."""
+        ...
+
     def workflow_scores(self, fingerprint: str, judge: str) -> list[float]:
-        """The workflow verdicts' scores, 1..5, one a workflow metric; unread ones left out."""
+        """The workflow verdicts' scores, 1..5, one a workflow metric; empty where fewer than half were read."""
         ...
 
     def put_metric_set(self, metrics: MetricSet, iteration: int, agreement: float | None, provenance: str) -> None: ...
 
     def metric_set(self, version: str) -> MetricSet: ...
+
+    def brought_metrics(self, iteration: int, version: str) -> bool:
+        """Whether this metric set came in with this iteration."""
+        ...
 
     def put_node(self, node: Node) -> None:
         """Store a node that is under way."""

@@ -19,7 +19,7 @@ from random import Random
 from typing import NamedTuple
 
 from autosynth_core.config import RunSettings
-from autosynth_core.errors import AutoSynthError, FirstWorkflowFailed
+from autosynth_core.errors import AutoSynthError, FirstWorkflowFailed, RunHalted
 from autosynth_core.records import (
     Form,
     Gate,
@@ -69,6 +69,7 @@ class _Result:
     node: Node
     score: NodeScore | None
     metrics: MetricSet | None
+    refreshed: bool = False  # whether its metric set came in with this iteration
     stored: bool = False
 
 
@@ -96,7 +97,7 @@ class Search:
         context: EditContext,
         can_rewrite: bool | None,
         fingerprint_of_first: str,
-        halt: Callable[[], None],
+        halt: Callable[[AutoSynthError], None],
     ) -> None:
         self._run_id = run_id
         self._task = task
@@ -115,6 +116,7 @@ class Search:
         self._plans: dict[int, Plan] = {}
         self._in_force: MetricSet | None = None
         self._history: list[TopMean] = []
+        self._since_extended = 0  # scored children since the run began or was last extended
         self._seeds: tuple[SeedInput, ...] = search_seeds(task, settings)
 
     async def run(self, stored: Mapping[int, Node]) -> Finished:
@@ -136,7 +138,7 @@ class Search:
                     return Finished(StopReason.ITERATIONS, self._tree)
                 pending.append((number, asyncio.create_task(self._iteration(number, stored.get(number)))))
         except BaseException as error:
-            self._halt()
+            self._halt(error if isinstance(error, AutoSynthError) else RunHalted("The search is ending."))
             if isinstance(error, asyncio.CancelledError):  # no time is left for what waits
                 for _, task in pending:
                     task.cancel()
@@ -277,7 +279,8 @@ class Search:
         if score is None:
             reason = "too few of its samples got a verdict that could be read"
             return _Result(replace(node, state=NodeState.UNSCORED, reason=reason), None, None)
-        return _Result(replace(node, state=NodeState.SCORED, metric_version=metrics.version), score, metrics)
+        scored = replace(node, state=NodeState.SCORED, metric_version=metrics.version)
+        return _Result(scored, score, metrics, refreshed=metrics != in_force)
 
     # --- committing -------------------------------------------------------------------------------------------
 
@@ -286,7 +289,8 @@ class Search:
         if node.state is not NodeState.SCORED:
             return _Result(node, None, None, stored=True)
         metrics = self._journal.metric_set(node.metric_version)
-        return _Result(node, None, metrics, stored=True)
+        refreshed = self._journal.brought_metrics(node.number, metrics.version)
+        return _Result(node, None, metrics, refreshed=refreshed, stored=True)
 
     def _commit(self, result: _Result) -> bool:
         """Make a finished iteration part of the tree, in order. True when the search has converged with it."""
@@ -302,10 +306,12 @@ class Search:
         self._tree.add(node, score)
         if node.state is not NodeState.SCORED or score is None:
             return False
-        self._in_force = result.metrics
+        if result.refreshed:  # the others were judged by what was in force when they were planned
+            self._in_force = result.metrics
         backpropagate(self._tree, node.number)
         self._history.append(top_mean([self._tree.scores[number] for number in self._tree.scored]))
-        return node.number > self._settings.extended_after and converged(
+        self._since_extended += node.number > self._settings.extended_after
+        return self._since_extended >= self._settings.patience and converged(
             self._history,
             epsilon=self._settings.epsilon,
             patience=self._settings.patience,
@@ -317,7 +323,8 @@ class Search:
         twin = self._tree.fingerprints().get(node.fingerprint) if node.fingerprint else None
         if twin is None or twin == node.number or node.state is NodeState.DUPLICATE:
             return node
-        return replace(node, state=NodeState.DUPLICATE, duplicate_of=twin, reason=f"the same program as recipe {twin}")
+        reason = f"the same program as recipe {twin}, which was under way at the same time"
+        return replace(node, state=NodeState.DUPLICATE, duplicate_of=twin, reason=reason, metric_version="")
 
 
 def search_seeds(task: Task, settings: RunSettings) -> tuple[SeedInput, ...]:
@@ -370,7 +377,8 @@ def _told(node: Node, score: NodeScore | None) -> str:
             f"{in_words(score.against_parent)}; reward {score.reward.total:.2f}."
         )
     if node.state is NodeState.DUPLICATE:
-        return f"{who}: the same program as recipe {node.duplicate_of}; nothing was run."
+        ran = "nothing was run" if node.gate is Gate.DUPLICATE else "both were under way at the same time"
+        return f"{who}: the same program as recipe {node.duplicate_of}; {ran}."
     return f"{who}: {node.state.value} ({node.gate or 'samples'}): {node.reason[:300]}"
 
 

@@ -41,7 +41,7 @@ async def tries_rewriting(optimizer: Model, sandbox: Sandbox, scope: Scope) -> b
         _WEAKNESS.text,
         {fingerprint(source): 0},
         scope,
-        "exercise",
+        f"exercise at {optimizer.client.endpoint.base_url}",
     )
     for _ in range(2):
         draft = await conversation.draft()

@@ -8,14 +8,14 @@ comparable. Pure: rows in, values out; the engine, the pages and the commands al
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from autosynth_core.judging import Difference, difference, link, reward, seed_scores
 from autosynth_core.records import MetricSet, Node, NodeState, Reward, ScoreRow
 
-__all__ = ["NodeScore", "best", "node_scores", "score_node", "visits"]
+__all__ = ["NodeScore", "best", "node_scores", "score_node", "visits", "with_failures"]
 
 MIN_SCORED_SHARE = 0.5  # of the parent's seed inputs; with fewer a node stays unscored
 
@@ -58,24 +58,36 @@ def score_node(
     return NodeScore(number, worth, linked, fmean(linked.values()), fmean(workflow_scores), against)
 
 
+def with_failures(scores: Mapping[str, float], failed: Collection[str]) -> dict[str, float]:
+    """Seed scores with the lowest, 1, for each seed input on which the workflow's own code failed.
+
+    Left out, a workflow would gain by failing on the hardest inputs. What an endpoint or a judge failed to give is
+    left out all the same: that is no fault of the workflow's.
+    """
+    return {**scores, **dict.fromkeys(sorted(failed), 1.0)}
+
+
 def node_scores(
     nodes: Sequence[Node],
     sample_rows: Iterable[ScoreRow],
     metric_sets: Mapping[str, MetricSet],
     workflow_rows: Mapping[str, Sequence[float]],
+    failed: Mapping[str, Collection[str]],
     weight: float,
 ) -> dict[int, NodeScore]:
     """Scores of all scored nodes, by number.
 
     ``sample_rows`` are the judge's verdicts on the run's samples, ``metric_sets`` maps versions to sets, and
-    ``workflow_rows`` fingerprints to their workflow scores (1..5). Parents are scored before children.
+    ``workflow_rows`` fingerprints to their workflow scores (1..5), ``failed`` fingerprints to the ids of the seed
+    inputs on which they failed. Parents are scored before children.
     """
     rows: dict[tuple[str, str], list[ScoreRow]] = defaultdict(list)
     for row in sample_rows:
         rows[row.fingerprint, row.version].append(row)
 
     def seeds(node: Node, version: str) -> dict[str, float]:
-        return seed_scores(rows[node.fingerprint, version], metric_sets[version])
+        scored = seed_scores(rows[node.fingerprint, version], metric_sets[version])
+        return with_failures(scored, failed.get(node.fingerprint, ()))
 
     by_number = {node.number: node for node in nodes}
     scores: dict[int, NodeScore] = {}

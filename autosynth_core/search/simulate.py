@@ -64,7 +64,7 @@ class Simulator:
     def _job(self, workflow: Workflow, seed: SeedInput, node: int, replicate: int) -> Job:
         sample = sample_id(self._run_id, workflow.fingerprint, seed.id, replicate)
         scope = Scope(self._run_id, "sample", node, sample)
-        return Job(seed, GeneratorHost(self._generator, scope, f"{self._draw}:{seed.id}:{replicate}"))
+        return Job(seed, GeneratorHost(self._generator, scope, f"{self._draw}:{seed.id}:{replicate}"), replicate)
 
     def _sample(self, workflow: Workflow, seed: SeedInput, replicate: int, outcome: Outcome) -> Sample:
         state, output, reason = outcome.state, None, outcome.reason

@@ -68,9 +68,12 @@ class Tree:
             number = self.nodes[number].parent
 
     def fingerprints(self) -> dict[str, int]:
-        """Fingerprint of each known program and the first node that has it."""
+        """Fingerprint of each known program and the first node that has it.
+
+        An unscored one may be tried again: that it has no score was the endpoint's fault.
+        """
         known: dict[str, int] = {}
         for number, node in self.nodes.items():
-            if node.fingerprint and node.state is not NodeState.DUPLICATE:
+            if node.fingerprint and node.state not in (NodeState.DUPLICATE, NodeState.UNSCORED):
                 known.setdefault(node.fingerprint, number)
         return known

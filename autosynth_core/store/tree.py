@@ -145,6 +145,18 @@ class Tree:
             for subject, judge, metric, score in found
         ]
 
+    def failed_seeds(self, run_id: str) -> dict[str, set[str]]:
+        """By workflow fingerprint, the ids of the seed inputs on which the workflow's own code failed."""
+        with self._db.read() as db:
+            found = db.put(
+                "SELECT fingerprint, seed_id FROM samples WHERE run_id = ? AND state = ?",
+                (run_id, SampleState.WORKFLOW_FAILED),
+            ).fetchall()
+        failed: dict[str, set[str]] = {}
+        for fingerprint, seed_id in found:
+            failed.setdefault(fingerprint, set()).add(seed_id)
+        return failed
+
     # --- metric sets
 
     def put_metric_set(

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from autosynth_core.config import RunSettings
-from autosynth_core.records import Node, RunKind
+from autosynth_core.judging import WORKFLOW_METRICS, WORKFLOW_VERSION, read_workflow_scores
+from autosynth_core.records import Node, RunKind, Verdict
 from autosynth_core.search.scores import NodeScore, best, node_scores, visits
 from autosynth_core.store import Store
 
@@ -67,7 +68,8 @@ def _read(store: Store, run_id: str) -> ScoredRun:
         sets = {entry.metric_set.version: entry.metric_set for entry in store.metric_sets(run_id)}
         judge = settings.models.evaluator or _judge(store, run_id)
         rows = store.sample_scores(run_id, judge=judge)
-        scores = node_scores(nodes, rows, sets, _of_workflows(store, run_id, judge), settings.workflow_weight)
+        of_workflows, failed = _of_workflows(store, run_id, judge), store.failed_seeds(run_id)
+        scores = node_scores(nodes, rows, sets, of_workflows, failed, settings.workflow_weight)
     return ScoredRun({node.number: node for node in nodes}, scores, visits(nodes), best(scores), judge)
 
 
@@ -77,7 +79,8 @@ def _judge(store: Store, run_id: str) -> str:
 
 
 def _of_workflows(store: Store, run_id: str, judge: str) -> dict[str, list[float]]:
-    scores: dict[str, list[float]] = defaultdict(list)
-    for row in store.workflow_scores(run_id, judge=judge):
-        scores[row.fingerprint].append(row.score)
-    return scores
+    verdicts: dict[str, list[Verdict]] = defaultdict(list)
+    for verdict in store.verdicts(run_id, version=WORKFLOW_VERSION):
+        if verdict.judge == judge:
+            verdicts[verdict.subject].append(verdict)
+    return {fingerprint: read_workflow_scores(given, WORKFLOW_METRICS) for fingerprint, given in verdicts.items()}

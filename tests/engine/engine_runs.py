@@ -122,7 +122,7 @@ def tree_of(db: Path, run_id: str) -> list[Leaf]:
         judged: dict[str, list[float]] = {}
         for row in store.workflow_scores(run_id):
             judged.setdefault(row[0], []).append(row[3])
-        scores = node_scores(nodes, store.sample_scores(run_id), sets, judged, weight)
+        scores = node_scores(nodes, store.sample_scores(run_id), sets, judged, store.failed_seeds(run_id), weight)
     rewards = {number: round(score.reward.total, 12) for number, score in scores.items()}
     return [
         Leaf(

@@ -30,7 +30,7 @@ from scripted_models import ScriptedModels
 from autosynth_core.__main__ import main
 from autosynth_core.engine import Owner
 from autosynth_core.engine.control import pause, resume, stop
-from autosynth_core.engine.owner import STALE_AFTER_S
+from autosynth_core.engine.owner import STALE_AFTER_S, recover
 from autosynth_core.records import RunState, StopReason
 from autosynth_core.store import Store
 
@@ -145,9 +145,7 @@ def test_process_that_was_asleep_while_another_finished_its_run_changes_nothing(
     assert tree_of(db, run_id) == unbroken_tree
 
 
-def test_killed_process_leaves_its_run_interrupted_once_its_lease_is_stale(
-    db: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_run_of_a_killed_process_is_interrupted_as_soon_as_somebody_looks(db: Path) -> None:
     with OpenAIServer(ScriptedModels(), delay_s=0.05, models=["scripted"]) as server:
         run_id = add_run(db, settings_for(server, **SMALL))
         process = command("resume", run_id, "--db", db, "--json")
@@ -156,15 +154,29 @@ def test_killed_process_leaves_its_run_interrupted_once_its_lease_is_stale(
         process.communicate()
     with Store.open(db) as store:
         assert store.run(run_id).state is RunState.RUNNING
-        assert main(["resume", run_id, "--db", str(db)]) == 2
-        assert "wait 20 seconds if that process is gone" in capsys.readouterr().err
-        time_passes(db, 2 * STALE_AFTER_S)
         other = Owner(db, only=frozenset())
         other.start()
         try:
             wait_until(lambda: store.run(run_id).state is RunState.INTERRUPTED, 5.0)
         finally:
             other.close()
+
+
+def test_run_of_another_machine_is_left_alone_until_its_lease_is_stale(
+    db: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with OpenAIServer(ScriptedModels(), models=["scripted"]) as server:
+        run_id = add_run(db, settings_for(server, **SMALL))
+    with Store.open(db) as store:
+        store.set_run_state(run_id, RunState.RUNNING)
+        assert store.acquire(run_id, "elsewhere:1:abcd", time.time(), STALE_AFTER_S)
+        recover(store, time.time())
+        assert store.run(run_id).state is RunState.RUNNING
+        assert main(["resume", run_id, "--db", str(db)]) == 2
+        assert "wait 20 seconds if that process is gone" in capsys.readouterr().err
+        time_passes(db, 2 * STALE_AFTER_S)
+        recover(store, time.time())
+        assert store.run(run_id).state is RunState.INTERRUPTED
 
 
 # --- extending ----------------------------------------------------------------------------------------------------
