@@ -1,8 +1,7 @@
-"""How tasks, samples and metrics are laid out for a judge: readable, bounded, and as data.
+"""How tasks, samples and metrics are laid out for a judge: readable and bounded.
 
-Owns the text forms and the defusing of what could pass for the end of a data block. Leaves the delimiters themselves
-to ``prompts.data_block`` and the wording around them to the prompts. All text here comes from people, models or files,
-so everything is hostile until it stands in a block.
+Owns the text forms. Leaves making them data to ``prompts.data_block`` and the wording around them to the prompts. All
+text here comes from people, models or files, so everything is hostile until it stands in a block.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from autosynth_core.prompts import data_block
 from autosynth_core.records import Example, FieldKind, Metric, OutputField, Task
 
 __all__ = [
@@ -21,34 +19,12 @@ __all__ = [
     "describe_metric",
     "describe_seed",
     "describe_task",
-    "material",
     "render_output",
     "shorten",
 ]
 
-# Characters without a shape, with which a delimiter can be written so that a filter misses it and a model reads it.
-_INVISIBLE = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
-_UNSEEN_RUN = re.compile(f"[{_INVISIBLE}]{{3,}}")  # one or two join emoji and scripts; more only hide something
-_TAG_CHARACTERS = re.compile("[\U000e0000-\U000e007f]")  # an invisible copy of ASCII; nobody writes it by hand
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-_DATA = f"[{_INVISIBLE}]*".join(("[dԁ]", "[aаɑα]", "[tтτ]", "[aаɑα]"))  # Latin, and other scripts' look-alikes
-_LOOKALIKE = re.compile(r"[<〈⟨❬❮≺˂](?=[\W_]{0,16}" + _DATA + ")", re.IGNORECASE)
 _EMPHASIS = re.compile(r"(?<!\w)_+|_+(?!\w)")
 _MARKUP = str.maketrans({"<": "‹", ">": "›", **dict.fromkeys("*`#~|[]{}\\", " ")})
-
-
-def material(label: str, text: str) -> str:
-    """``text`` as a data block named ``label`` (a fixed word of ours) that it can't close.
-
-    Control and tag characters go, and so does every look-alike of a data tag: full-width or other angle brackets,
-    letters of other scripts, invisible characters in between. Anything else stays as it was written.
-    """
-    unified = text.replace("\r\n", "\n").replace("\r", "\n")
-    visible = _UNSEEN_RUN.sub("", _TAG_CHARACTERS.sub("", _CONTROL.sub("", unified)))
-    characters = list(visible)
-    for match in _LOOKALIKE.finditer(_folded(visible)):
-        characters[match.start()] = "‹"
-    return data_block(label, "".join(characters))
 
 
 def clean_line(text: str, limit: int) -> str:
@@ -105,13 +81,6 @@ def describe_example(task: Task, example: Example, *, limit: int) -> str:
 def describe_metric(metric: Metric) -> str:
     """A metric as its judge reads it: what it asks, and what the two ends of the scale look like."""
     return f"{metric.name}: {metric.description}\n1 means: {metric.low}\n5 means: {metric.high}"
-
-
-def _folded(text: str) -> str:
-    """``text`` with full-width, bold and similar forms as plain letters, of the same length: places stay places."""
-    if text.isascii():
-        return text
-    return "".join(c if c.isascii() else unicodedata.normalize("NFKC", c)[0] for c in text)
 
 
 def _heading(name: str) -> str:

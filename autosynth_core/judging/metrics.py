@@ -27,11 +27,10 @@ from autosynth_core.judging.material import (
     describe_metric,
     describe_seed,
     describe_task,
-    material,
     render_output,
     shorten,
 )
-from autosynth_core.prompts import render
+from autosynth_core.prompts import data_block, render
 from autosynth_core.records import Example, Metric, MetricSet, Sample, Scope, Task
 
 if TYPE_CHECKING:  # the OpenAI client takes a second to import, and pages only read scores
@@ -260,7 +259,7 @@ def _messages(
 ) -> tuple[tuple[str, str], ...]:
     question = render(
         "metrics_propose",
-        task=material("task", shorten(describe_task(task, limit=_TASK_PART_CHARS), _TASK_CHARS)),
+        task=data_block("task", shorten(describe_task(task, limit=_TASK_PART_CHARS), _TASK_CHARS)),
         examples=_show_examples(task),
         samples=_show_samples(task, samples),
         previous=_show_previous(previous),
@@ -274,7 +273,7 @@ def _show_examples(task: Task) -> str:
     """One good and one bad example: more would leave a small model's context too little room."""
 
     def show(label: str, examples: Sequence[Example]) -> list[str]:
-        return [material(label, describe_example(task, example, limit=_EXAMPLE_CHARS)) for example in examples[:1]]
+        return [data_block(label, describe_example(task, example, limit=_EXAMPLE_CHARS)) for example in examples[:1]]
 
     blocks = show("good example", task.good_examples) + show("bad example", task.bad_examples)
     return "\n\n".join(blocks) or "None."
@@ -283,7 +282,7 @@ def _show_examples(task: Task) -> str:
 def _show_samples(task: Task, samples: Sequence[Sample]) -> str:
     shown = _spread([sample for sample in samples if sample.output is not None], _SAMPLES_SHOWN)
     blocks = [
-        material(
+        data_block(
             "sample", shorten(f"{describe_seed(s.seed.values)}\n\n{render_output(task, s.output or {})}", _SAMPLE_CHARS)
         )
         for s in shown
@@ -295,7 +294,7 @@ def _show_previous(previous: MetricSet | None) -> str:
     if previous is None:
         return "No criteria are in force yet."
     rows = [f"{describe_metric(metric)}\nImportance: {metric.weight:g}" for metric in previous.metrics]
-    return render("metrics_previous", metrics=material("criteria", "\n\n".join(rows)))
+    return render("metrics_previous", metrics=data_block("criteria", "\n\n".join(rows)))
 
 
 def _spread(samples: Sequence[Sample], most: int) -> list[Sample]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from autosynth_core.judging.material import describe_seed, describe_task, material, render_output
+from autosynth_core.judging.material import describe_seed, describe_task, render_output
 from autosynth_core.judging.verdicts import Subject, judge_subject
-from autosynth_core.prompts import render
+from autosynth_core.prompts import data_block, render
 from autosynth_core.records import MetricSet, Sample, Scope, Task, Verdict
 
 if TYPE_CHECKING:  # the OpenAI client takes a second to import, and pages only read scores
@@ -53,7 +53,7 @@ def show_sample(task: Task, sample: Sample) -> str:
     """The task, the input and the sample as a judge reads them, each in a data block of its own."""
     return render(
         "judge_sample",
-        task=material("task", describe_task(task)),
-        input=material("input", describe_seed(sample.seed.values)),
-        sample=material("sample", render_output(task, sample.output or {})),
+        task=data_block("task", describe_task(task)),
+        input=data_block("input", describe_seed(sample.seed.values)),
+        sample=data_block("sample", render_output(task, sample.output or {})),
     )

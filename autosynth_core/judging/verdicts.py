@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from autosynth_core.errors import AnswerError
 from autosynth_core.judging.concurrently import concurrently, one_by_one
-from autosynth_core.judging.material import clean_line, describe_metric, material
-from autosynth_core.prompts import render
+from autosynth_core.judging.material import clean_line, describe_metric
+from autosynth_core.prompts import data_block, render
 from autosynth_core.records import Metric, MetricSet, Scope, Verdict, VerdictMethod, content_hash
 
 if TYPE_CHECKING:  # the OpenAI client takes a second to import, and pages only read scores
@@ -57,7 +57,7 @@ def prompt_hash(frame: str, metric: Metric) -> str:
 
 def metric_block(metric: Metric) -> str:
     """The metric as data: its words are a model's, and came from samples that may have tried to shape them."""
-    return material("criterion", describe_metric(metric))
+    return data_block("criterion", describe_metric(metric))
 
 
 async def _judge_metric(

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from autosynth_core.judging.material import describe_task, material
+from autosynth_core.judging.material import describe_task
 from autosynth_core.judging.verdicts import Subject, judge_subject
-from autosynth_core.prompts import render
+from autosynth_core.prompts import data_block, render
 from autosynth_core.records import Metric, MetricSet, Scope, Task, Verdict, Workflow
 
 if TYPE_CHECKING:  # the OpenAI client takes a second to import, and pages only read scores
@@ -65,8 +65,8 @@ async def judge_workflow(
     """
     prompt = render(
         "judge_workflow",
-        task=material("task", describe_task(task)),
-        workflow=material("program", workflow.source),
+        task=data_block("task", describe_task(task)),
+        workflow=data_block("program", workflow.source),
     )
     return await judge_subject(
         Subject(workflow.fingerprint, prompt, render("judge_workflow", task="", workflow="")),
