@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from autosynth_core.judging import render_output
 from autosynth_core.llm import Model
@@ -44,7 +45,7 @@ async def write_first_workflow(
     for _ in range(_ATTEMPTS):
         draft = await conversation.draft()
         if draft.proposal is not None and draft.preflight.passed:
-            return draft.proposal
+            return _as_first(draft.proposal)
         reason = draft.preflight.reason
         conversation.object_to(draft)
     return Proposal(
@@ -57,6 +58,12 @@ async def write_first_workflow(
         plain_workflow(task),
         _ATTEMPTS,
     )
+
+
+def _as_first(proposal: Proposal) -> Proposal:
+    """Of a worded prompt it is told that it was worded, not how it differs from a plain one that nobody has seen."""
+    told = proposal.modification if proposal.form is Form.REWRITE else "One prompt, worded by the optimizer."
+    return replace(proposal, form=Form.ROOT, operator="", target="", modification=told)
 
 
 def first_prompt(task: Task) -> str:
