@@ -111,7 +111,7 @@ class RoundSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    number: Annotated[int, Field(ge=1, le=20)] = 1
+    number: Annotated[int, Field(ge=1, le=1000)] = 1
     samples: Annotated[int, Field(ge=1, le=50)] = 6
     previous: str = Field(
         default="", description="run id of the round whose feedback this one answers; empty: first round"

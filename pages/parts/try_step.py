@@ -52,12 +52,11 @@ def _first(project: Project, *, ready: bool) -> None:
         "It takes about 45 seconds a sample to read and rate."
     )
     if st.button("Make 6 samples", type="primary", icon=":material/play_arrow:", disabled=not ready):
-        _start(project, number=1, previous="")
+        _start(project)
 
 
-def _start(project: Project, number: int, previous: str) -> None:
-    settings = RoundSettings(number=number, previous=previous, models=engine.load_models(store()))
-    run = engine.start_round(store(), project.id, settings)
+def _start(project: Project) -> None:
+    run = engine.start_round(store(), project.id, RoundSettings(models=engine.load_models(store())))
     set_parameter("round", run.id)
     set_parameter("at", None)
     st.rerun()
@@ -261,7 +260,7 @@ def _after(project: Project, found: list[RoundView], this: RoundView, *, ready: 
             args=("step", "start"),
         )
     if again:
-        _start(project, number=this.number + 1, previous=this.run.id)
+        _start(project)
 
 
 def _heard(this: RoundView) -> None:

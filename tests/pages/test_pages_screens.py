@@ -11,8 +11,9 @@ from streamlit.testing.v1 import AppTest
 
 from autosynth_core.config import ModelSettings, RunSettings
 from autosynth_core.engine import load_models
-from autosynth_core.records import Command, Project, Rating, RunKind, RunState, StopReason
+from autosynth_core.records import Command, Feedback, Project, Rating, RunKind, RunState, StopReason
 from autosynth_core.store import Store
+from autosynth_core.views import rounds
 from autosynth_core.views.describe import blank_task
 from tests.pages.test_pages_text import HOSTILE, read_back
 from tests.views.plausible_run import add_round, add_search, dialogue_task, example_task
@@ -345,6 +346,20 @@ def test_every_recipe_can_be_opened(open_page: Open, store: Store, project: Proj
     for node in store.nodes(run.id):
         app.query_params["node"] = str(node.number)
         fine(app.run())
+
+
+# --- many rounds and odd caps ----------------------------------------------------------------------------------------
+
+
+def test_a_patient_teacher_gets_a_round_after_the_twentieth(open_page: Open, store: Store, project: Project) -> None:
+    for _ in range(20):
+        last = add_round(store, project, made=1)
+    sample = store.samples(last.id)[0]
+    store.add_feedback(Feedback(last.id, sample.id, Rating.USE, (), "", None, 1.0))
+    app = fine(open_page("initialize", project=project.id, step="try"))
+    button(app, "Make improved samples").click().run()
+    fine(app)
+    assert [view.number for view in rounds(store, project.id)][-2:] == [20, 21]
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
