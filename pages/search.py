@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from autosynth_core.records import Run, RunKind
-from autosynth_core.views import header, searches, words
+from autosynth_core.views import header, in_words, searches
 from pages.parts.frame import in_frame
 from pages.parts.model_note import endpoint
 from pages.parts.node_view import node_view
@@ -47,7 +47,7 @@ def _picker(run: Run) -> None:
         "Search",
         list(found),
         list(found).index(run.id),
-        format_func=lambda run_id: f"Search {numbers[run_id]}: {words.run_state(found[run_id])}",
+        format_func=lambda run_id: f"Search {numbers[run_id]}: {in_words(found[run_id])}",
         key=key,
         on_change=choose,
         width=420,
@@ -76,11 +76,12 @@ def _page() -> None:
     if run is None:
         _nothing_yet()
         return
-    now = header(store(), run.id)
-    st.title(plain(now.title or "Untitled project"), anchor=False)
+    project = store().project(run.project_id)
+    st.title(plain(project.task.title or "Untitled project"), anchor=False)
     with st.container(horizontal=True):
-        switch_project(store().project(run.project_id))
-        _picker(run)
+        switch_project(project)
+        _picker(run)  # before the run is read: one that can't be must not keep anybody from the others
+    now = header(store(), run.id)
     note = "Scored by an AI judge, not by your students. A higher score is a reason to look, not a proof."
     if endpoint() is None:
         note += " The small built-in model is in use: it tells sense from nonsense, hardly good from better."

@@ -10,6 +10,7 @@ from autosynth_core.views.estimate import Estimate, estimate
 from autosynth_core.views.node import NodeView, SampleView, node
 from autosynth_core.views.projects import ProjectCard, RoundView, projects, rounds, searches
 from autosynth_core.views.runs import BestPoint, RunHeader, best_so_far, feed, header
+from autosynth_core.views.settings import in_words
 from autosynth_core.views.tree import TreeNode, TreeView, tree
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "estimate",
     "feed",
     "header",
+    "in_words",
     "node",
     "projects",
     "rounds",

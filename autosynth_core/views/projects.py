@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from autosynth_core.config import RoundSettings
+from autosynth_core.errors import InputError
 from autosynth_core.records import Event, Feedback, Project, Rating, Run, RunKind, Sample, SampleState
 from autosynth_core.store import Store
 from autosynth_core.views import words
 from autosynth_core.views.describe import incomplete
+from autosynth_core.views.settings import in_words, round_settings
 
 __all__ = ["ProjectCard", "RoundView", "projects", "rounds", "searches"]
 
@@ -86,32 +87,41 @@ def _card(store: Store, project: Project) -> ProjectCard:
         rounds=len(rounds),
         rated=sum(len(store.feedback(run.id)) for run in rounds),
         searches=len(runs) - len(rounds),
-        latest=words.run_state(newest) if newest else "",
+        latest=in_words(newest) if newest else "",
         missing=incomplete(project.task),
     )
 
 
 def rounds(store: Store, project_id: str) -> list[RoundView]:
-    """The project's rounds, the first one first."""
-    return [_round(store, run) for run in store.runs(project_id, RunKind.ROUND)]
+    """The project's rounds, the first one first. One whose settings can't be read counts by its place."""
+    return [_round(store, run, place) for place, run in enumerate(store.runs(project_id, RunKind.ROUND), 1)]
 
 
-def _round(store: Store, run: Run) -> RoundView:
-    settings = RoundSettings.model_validate_json(run.settings)
+def _round(store: Store, run: Run, place: int) -> RoundView:
     samples = store.samples(run.id)
+    number, wanted = _asked_for(run, place, len(samples))
     nodes = store.nodes(run.id)
     events = store.events(run.id, limit=1, newest=True)
     return RoundView(
         run=run,
-        number=settings.number,
-        wanted=settings.samples,
-        in_words=words.run_state(run),
+        number=number,
+        wanted=wanted,
+        in_words=in_words(run),
         what_changed=nodes[0].modification if nodes else "",
         samples=tuple(sample for sample in samples if sample.state is SampleState.OK),
         failed=sum(sample.state is not SampleState.OK for sample in samples),
         feedback={feedback.sample_id: feedback for feedback in store.feedback(run.id)},
         latest=events[-1] if events else None,
     )
+
+
+def _asked_for(run: Run, place: int, made: int) -> tuple[int, int]:
+    """The round's number, and how many samples it was to have."""
+    try:
+        settings = round_settings(run)
+    except InputError:
+        return place, made
+    return settings.number, settings.samples
 
 
 def searches(store: Store, project_id: str | None = None) -> list[Run]:

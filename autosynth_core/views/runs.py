@@ -17,6 +17,7 @@ from autosynth_core.search.scores import NodeScore
 from autosynth_core.store import Store
 from autosynth_core.views import words
 from autosynth_core.views.scored import ScoredRun, scored_run
+from autosynth_core.views.settings import read_settings
 
 __all__ = ["BestPoint", "RunHeader", "best_so_far", "feed", "header", "time_left"]
 
@@ -78,7 +79,7 @@ class TimeLeft(NamedTuple):
 
 
 def header(store: Store, run_id: str) -> RunHeader:
-    """The header of a search or a round. Raises InputError when there is no such run."""
+    """The header of a search or a round. Raises InputError when there is no such run, or none that can be read."""
     run = store.run(run_id)
     scored = scored_run(store, run_id)
     done, planned = _progress(store, run, scored)
@@ -87,7 +88,7 @@ def header(store: Store, run_id: str) -> RunHeader:
         left = time_left(_finish_times(store.events(run_id, newest=True), scored.nodes, run), done, planned)
     states = Counter(node.state for node in scored.nodes.values())
     pending = store.pending(run_id) if run.state in words.ACTIVE else ()
-    settings = _settings(run)
+    settings = read_settings(run)
     return RunHeader(
         run_id=run.id,
         project_id=run.project_id,
@@ -113,14 +114,8 @@ def header(store: Store, run_id: str) -> RunHeader:
     )
 
 
-def _settings(run: Run) -> RunSettings | RoundSettings:
-    if run.kind is RunKind.SEARCH:
-        return RunSettings.model_validate_json(run.settings)
-    return RoundSettings.model_validate_json(run.settings)
-
-
 def _progress(store: Store, run: Run, scored: ScoredRun) -> tuple[int, int]:
-    settings = _settings(run)
+    settings = read_settings(run)
     if isinstance(settings, RoundSettings):
         return len(store.samples(run.id)), settings.samples
     ended = (node for node in scored.nodes.values() if node.number > 0 and node.state is not NodeState.RUNNING)

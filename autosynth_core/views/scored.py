@@ -11,11 +11,11 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from autosynth_core.config import RunSettings
 from autosynth_core.judging import WORKFLOW_METRICS, WORKFLOW_VERSION, read_workflow_scores
 from autosynth_core.records import Node, RunKind, Verdict
 from autosynth_core.search.scores import NodeScore, best, node_scores, visits
 from autosynth_core.store import Store
+from autosynth_core.views.settings import search_settings
 
 __all__ = ["ScoredRun", "scored_run"]
 
@@ -44,7 +44,10 @@ class ScoredRun:
 
 
 def scored_run(store: Store, run_id: str) -> ScoredRun:
-    """The run's nodes and scores as they stand. A round's nodes are not judged and have no scores."""
+    """The run's nodes and scores as they stand. A round's nodes are not judged and have no scores.
+
+    Raises InputError when there is no such search, or none that can be read.
+    """
     key = (str(store.path), run_id, store.tree_version(run_id))
     with _lock:
         if key in _cache:
@@ -64,7 +67,7 @@ def _read(store: Store, run_id: str) -> ScoredRun:
     scores: dict[int, NodeScore] = {}
     judge = ""
     if run.kind is RunKind.SEARCH:
-        settings = RunSettings.model_validate_json(run.settings)
+        settings = search_settings(run)
         sets = {entry.metric_set.version: entry.metric_set for entry in store.metric_sets(run_id)}
         judge = settings.models.evaluator or _judge(store, run_id)
         rows = store.sample_scores(run_id, judge=judge)

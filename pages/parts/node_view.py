@@ -26,7 +26,7 @@ def node_view(run_id: str) -> None:
     if number is None:
         return
     seen = node(store(), run_id, number)
-    task = engine.read_brief(store().run(run_id)).task  # as it was when the run was made
+    task = _task(run_id)
     _heading(seen, task, run_id)
     made, called = len(seen.samples), len(seen.calls)
     changed, inside, samples, verdicts, calls = st.tabs(
@@ -48,6 +48,15 @@ def node_view(run_id: str) -> None:
         _verdicts(seen)
     with calls:
         _calls(seen.calls)
+
+
+def _task(run_id: str) -> Task:
+    """The task as it was when the run was made; as it is now where that can't be read, as an archive may have it."""
+    run = store().run(run_id)
+    try:
+        return engine.read_brief(run).task
+    except (InputError, ValueError, LookupError, TypeError, AttributeError):
+        return store().project(run.project_id).task
 
 
 def _number(run_id: str) -> int | None:

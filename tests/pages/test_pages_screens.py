@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -346,6 +347,44 @@ def test_every_recipe_can_be_opened(open_page: Open, store: Store, project: Proj
     for node in store.nodes(run.id):
         app.query_params["node"] = str(node.number)
         fine(app.run())
+
+
+# --- what another version, or an archive, may hold --------------------------------------------------------------------
+
+
+def test_a_search_that_cannot_be_read_gets_one_sentence_and_a_way_to_the_others(
+    open_page: Open, store: Store, project: Project
+) -> None:
+    sound = add_search(store, project, nodes=3)
+    broken = store.add_run(project.id, RunKind.SEARCH, '{"iterations": 0}', "{}", RunState.STOPPED)
+    fine(open_page(""))
+    app = open_page("search", run=broken.id)
+    assert not app.exception
+    assert len(app.error) == 1
+    assert "this version" in app.error[0].value
+    app.selectbox(f"run:{broken.id}").set_value(sound.id).run()
+    fine(app)
+
+
+def test_a_round_that_cannot_be_read_gets_one_sentence(open_page: Open, store: Store, project: Project) -> None:
+    store.add_run(project.id, RunKind.ROUND, '{"samples": 6, "novelty": 1}', "{}", RunState.STOPPED)
+    app = open_page("initialize", project=project.id, step="try")
+    assert not app.exception
+    assert len(app.error) == 1
+    fine(open_page("initialize", project=project.id, step="start"))
+
+
+@pytest.mark.parametrize("brief", ["", "{}", '{"task": 7}', '{"task": "{}"}', '{"task": "[]", "accepted": []}'])
+def test_a_recipe_of_a_run_without_a_readable_brief_is_shown(
+    open_page: Open, store: Store, project: Project, brief: str
+) -> None:
+    run = add_search(store, project, nodes=3)
+    with sqlite3.connect(store.path) as db:
+        db.execute("UPDATE runs SET brief = ? WHERE id = ?", (brief, run.id))
+    db.close()
+    app = fine(open_page("search", run=run.id, node="1"))
+    assert app.subheader[-1].value.startswith("Recipe 1")
+    assert any(caption.value.startswith("Reward") for caption in app.caption)
 
 
 # --- many rounds and odd caps ----------------------------------------------------------------------------------------

@@ -25,7 +25,19 @@ from autosynth_core.records import (
     StopReason,
 )
 from autosynth_core.store import Store
-from autosynth_core.views import best_so_far, estimate, feed, header, node, projects, rounds, searches, tree, words
+from autosynth_core.views import (
+    best_so_far,
+    estimate,
+    feed,
+    header,
+    in_words,
+    node,
+    projects,
+    rounds,
+    searches,
+    tree,
+    words,
+)
 from autosynth_core.views.runs import time_left
 from tests.views.plausible_run import add_round, add_search, example_task
 
@@ -229,6 +241,28 @@ def test_a_projects_card_counts_what_is_in_it(store: Store, project: Project) ->
     (card,) = projects(store)
     assert (card.rounds, card.rated, card.searches, card.latest, card.missing) == (1, 4, 1, "Paused", None)
     assert [run.kind for run in searches(store)] == [RunKind.SEARCH]
+
+
+UNREADABLE = {"out of range": '{"iterations": 0, "samples": 0}', "of another version": '{"novelty": 1}', "a list": "[]"}
+
+
+@pytest.mark.parametrize("settings", UNREADABLE.values(), ids=UNREADABLE)
+@pytest.mark.parametrize("kind", RunKind)
+def test_a_run_that_cannot_be_read_spoils_no_other(
+    store: Store, project: Project, kind: RunKind, settings: str
+) -> None:
+    add_round(store, project, rated=1)
+    sound = add_search(store, project, nodes=2)
+    broken = store.add_run(project.id, kind, settings)
+    with pytest.raises(InputError, match=rf"{broken.id}.*this version"):
+        header(store, broken.id)
+    assert projects(store)[0].latest == in_words(broken) == "Can't be read by this version"
+    assert header(store, sound.id).in_words == in_words(store.run(sound.id)) == "Finished"
+    assert [view.number for view in rounds(store, project.id)] == ([1, 2] if kind is RunKind.ROUND else [1])
+    if kind is RunKind.SEARCH:
+        for look in (lambda: tree(store, broken.id), lambda: node(store, broken.id, 0)):
+            with pytest.raises(InputError, match="this version"):
+                look()
 
 
 def test_an_estimate_grows_with_what_is_asked_for() -> None:
