@@ -24,10 +24,14 @@ __all__ = ["NodeView", "SampleView", "diff", "node"]
 
 @dataclass(frozen=True, slots=True)
 class SampleView:
-    """A sample with the verdicts of its node's metric set. ``mean`` is its score by the run's judge, None if unread."""
+    """A sample with the verdicts of its node's metric set: of the run's judge, and apart from them of any other.
+
+    ``mean`` is its score by the run's judge, None if unread.
+    """
 
     sample: Sample
     verdicts: tuple[Verdict, ...]
+    others: tuple[Verdict, ...]
     mean: float | None
 
 
@@ -94,17 +98,17 @@ def _samples(store: Store, run_id: str, this: Node, metrics: MetricSet | None, j
 def with_verdicts(
     samples: Sequence[Sample], verdicts: Sequence[Verdict], metrics: MetricSet | None, judge: str
 ) -> tuple[SampleView, ...]:
-    """The samples with all judges' verdicts, finished ones first, in the order of their inputs."""
-    by_subject: dict[str, list[Verdict]] = defaultdict(list)
+    """The samples with their verdicts, finished ones first, in the order of their inputs."""
+    own: dict[str, list[Verdict]] = defaultdict(list)
+    others: dict[str, list[Verdict]] = defaultdict(list)
     for verdict in verdicts:
-        by_subject[verdict.subject].append(verdict)
+        (own if verdict.judge == judge else others)[verdict.subject].append(verdict)
     order = sorted(samples, key=lambda s: (s.state is not SampleState.OK, sorted(s.seed.values.items()), s.replicate))
-    return tuple(SampleView(s, tuple(by_subject[s.id]), _mean(s, by_subject[s.id], metrics, judge)) for s in order)
+    return tuple(SampleView(s, tuple(own[s.id]), tuple(others[s.id]), _mean(s, own[s.id], metrics)) for s in order)
 
 
-def _mean(sample: Sample, verdicts: Sequence[Verdict], metrics: MetricSet | None, judge: str) -> float | None:
+def _mean(sample: Sample, verdicts: Sequence[Verdict], metrics: MetricSet | None) -> float | None:
     """The same weighted mean over metrics that the reward is made of."""
     if metrics is None:
         return None
-    rows = score_rows([sample], [verdict for verdict in verdicts if verdict.judge == judge])
-    return seed_scores(rows, metrics).get(sample.seed.id)
+    return seed_scores(score_rows([sample], verdicts), metrics).get(sample.seed.id)

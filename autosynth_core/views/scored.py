@@ -69,16 +69,22 @@ def _read(store: Store, run_id: str) -> ScoredRun:
     if run.kind is RunKind.SEARCH:
         settings = search_settings(run)
         sets = {entry.metric_set.version: entry.metric_set for entry in store.metric_sets(run_id)}
-        judge = settings.models.evaluator or _judge(store, run_id)
+        judge = settings.models.evaluator or _judge(store, run_id, settings.models.second_judge)
         rows = store.sample_scores(run_id, judge=judge)
         of_workflows, failed = _of_workflows(store, run_id, judge), store.failed_seeds(run_id)
         scores = node_scores(nodes, rows, sets, of_workflows, failed, settings.workflow_weight)
     return ScoredRun({node.number: node for node in nodes}, scores, visits(nodes), best(scores), judge)
 
 
-def _judge(store: Store, run_id: str) -> str:
-    """The evaluator of a run whose settings leave it to the endpoint: workflows are judged by the evaluator alone."""
-    return next((row.judge for row in store.workflow_scores(run_id)), "")
+def _judge(store: Store, run_id: str, second: str) -> str:
+    """The evaluator of a run whose settings leave it to the endpoint: workflows are judged by the evaluator alone.
+
+    Before the first of them is, it is whoever has judged a sample and is not the second judge.
+    """
+    of_workflows = next((row.judge for row in store.workflow_scores(run_id)), None)
+    if of_workflows is not None:
+        return of_workflows
+    return next((row.judge for row in store.sample_scores(run_id) if row.judge != second), "")
 
 
 def _of_workflows(store: Store, run_id: str, judge: str) -> dict[str, list[float]]:

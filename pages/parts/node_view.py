@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import pandas as pd
 import streamlit as st
 
@@ -165,8 +167,12 @@ def _verdicts(seen: NodeView) -> None:
             prose(metric.description)
             st.caption(f"1: {plain(metric.low)}")
             st.caption(f"5: {plain(metric.high)}")
+    headings = _headings(seen)
     st.markdown("**Sample by sample**")
-    st.dataframe(pd.DataFrame([_verdict_row(view) for view in seen.samples]), hide_index=True)
+    st.dataframe(pd.DataFrame([_verdict_row(view, headings) for view in seen.samples]), hide_index=True)
+    if others := [row for view in seen.samples for row in _other_rows(view, headings)]:
+        st.markdown("**Another judge on the same samples** (not in the scores)")
+        st.dataframe(pd.DataFrame(others), hide_index=True)
     if seen.workflow_verdicts:
         st.markdown("**The recipe itself**")
         rows = [
@@ -176,7 +182,7 @@ def _verdicts(seen: NodeView) -> None:
             pd.DataFrame(rows), hide_index=True, column_config={"Score": st.column_config.NumberColumn(format="%.2f")}
         )
     methods = sorted({verdict.method for view in seen.samples for verdict in view.verdicts})
-    judges = sorted({clean(verdict.judge) for view in seen.samples for verdict in view.verdicts})
+    judges = sorted({clean(verdict.judge) for view in seen.samples for verdict in view.verdicts})  # of the scores
     if judges:
         st.caption(plain(f"Judge: {', '.join(judges)}. How: {', '.join(methods)}."))
 
@@ -186,11 +192,41 @@ def _mean_of(seen: NodeView, metric: str) -> str:
     return f"{sum(scores) / len(scores):.2f} on average" if scores else "not scored"
 
 
-def _verdict_row(view: SampleView) -> dict[str, object]:
-    row: dict[str, object] = {"Input": clean(input_line(view.sample.seed.values))}
-    for verdict in view.verdicts:
-        row[clean(verdict.metric)] = round(verdict.score, 2) if verdict.score is not None else None
-    return row | {"Mean": round(view.mean, 2) if view.mean is not None else None}
+def _headings(seen: NodeView) -> dict[str, str]:
+    """A column for each criterion, by its name; none is like another, or like the tables' own columns."""
+    given = (verdict.metric for view in seen.samples for verdict in (*view.verdicts, *view.others))
+    names = dict.fromkeys([*(metric.name for metric in (seen.metrics.metrics if seen.metrics else ())), *given])
+    taken = {"Input", "Mean", "Judge"}
+    headings = {}
+    for name in names:
+        heading = clean(name)
+        while heading in taken or not heading:
+            heading = f"{heading} (criterion)".strip()
+        taken.add(heading)
+        headings[name] = heading
+    return headings
+
+
+def _verdict_row(view: SampleView, headings: Mapping[str, str]) -> dict[str, object]:
+    input_column = {"Input": clean(input_line(view.sample.seed.values))}
+    return input_column | _score_columns(view.verdicts, headings) | {"Mean": _rounded(view.mean)}
+
+
+def _other_rows(view: SampleView, headings: Mapping[str, str]) -> list[dict[str, object]]:
+    """A row for each judge that is not the run's own."""
+    return [
+        {"Input": clean(input_line(view.sample.seed.values)), "Judge": clean(judge)}
+        | _score_columns([verdict for verdict in view.others if verdict.judge == judge], headings)
+        for judge in sorted({verdict.judge for verdict in view.others})
+    ]
+
+
+def _score_columns(verdicts: Iterable[Verdict], headings: Mapping[str, str]) -> dict[str, object]:
+    return {headings[verdict.metric]: _rounded(verdict.score) for verdict in verdicts}
+
+
+def _rounded(score: float | None) -> float | None:
+    return round(score, 2) if score is not None else None
 
 
 def _calls(calls: tuple[CallRow, ...]) -> None:

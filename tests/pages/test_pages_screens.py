@@ -12,7 +12,19 @@ from streamlit.testing.v1 import AppTest
 
 from autosynth_core.config import ModelSettings, RunSettings
 from autosynth_core.engine import load_models
-from autosynth_core.records import Command, Feedback, Project, Rating, RunKind, RunState, StopReason
+from autosynth_core.records import (
+    Command,
+    Feedback,
+    Metric,
+    MetricSet,
+    Project,
+    Rating,
+    RunKind,
+    RunState,
+    StopReason,
+    Verdict,
+    VerdictMethod,
+)
 from autosynth_core.store import Store
 from autosynth_core.views import rounds
 from autosynth_core.views.describe import blank_task
@@ -347,6 +359,41 @@ def test_every_recipe_can_be_opened(open_page: Open, store: Store, project: Proj
     for node in store.nodes(run.id):
         app.query_params["node"] = str(node.number)
         fine(app.run())
+
+
+# --- two judges ------------------------------------------------------------------------------------------------------
+
+
+def test_scores_by_sample_are_of_the_runs_judge_whatever_a_criterion_is_called(
+    open_page: Open, store: Store, project: Project
+) -> None:
+    run = add_search(store, project, nodes=1)
+    this = store.node(run.id, 0)
+    assert this is not None
+    metrics = MetricSet(
+        tuple(Metric(name, "d", "l", "h") for name in ("Mean", "Input", "Judge", "Clear", "Cl\u200bear"))
+    )
+    store.put_metric_set(run.id, metrics, 0, None, "")
+    store.put_node(replace(this, metric_version=metrics.version))
+    samples = store.samples(run.id)
+    verdicts = [
+        Verdict(sample.id, metric.name, metrics.version, judge, "p", score, VerdictMethod.EXPECTED)
+        for judge, score in (("gpt-4.1-mini", 4.0), ("second", 1.0))
+        for sample in samples
+        for metric in metrics.metrics
+    ]
+    store.put_verdicts(verdicts, run.id)
+    app = fine(open_page("search", run=run.id, node="0"))
+    tables = [each.value for each in app.dataframe]
+    (own,) = (table for table in tables if list(table.columns)[-1] == "Mean")
+    (second,) = (table for table in tables if list(table.columns)[:2] == ["Input", "Judge"])
+    assert own.shape == (len(samples), 2 + 5)
+    assert second.shape == (len(samples), 2 + 5)
+    assert set(own.drop(columns="Input").to_numpy().ravel()) == {4.0}
+    assert set(second["Judge"]) == {"second"}
+    assert set(second.drop(columns=["Input", "Judge"]).to_numpy().ravel()) == {1.0}
+    assert own["Input"].nunique() == len(samples)
+    assert sum("4.00 on average" in read_back(each.label) for each in app.expander) == 5
 
 
 # --- what another version, or an archive, may hold --------------------------------------------------------------------

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
-from autosynth_core.config import RunSettings
+from autosynth_core.config import ModelSettings, RunSettings
 from autosynth_core.errors import InputError
 from autosynth_core.judging import WORKFLOW_METRICS
 from autosynth_core.judging.reward import Difference
@@ -241,6 +243,28 @@ def test_a_projects_card_counts_what_is_in_it(store: Store, project: Project) ->
     (card,) = projects(store)
     assert (card.rounds, card.rated, card.searches, card.latest, card.missing) == (1, 4, 1, "Paused", None)
     assert [run.kind for run in searches(store)] == [RunKind.SEARCH]
+
+
+def _second_opinion(store: Store, run_id: str, number: int) -> None:
+    """Another judge gives every sample of the node 1."""
+    given = [verdict for view in node(store, run_id, number).samples for verdict in view.verdicts]
+    store.put_verdicts([replace(verdict, judge="second", score=1.0) for verdict in given], run_id)
+
+
+@pytest.mark.parametrize("workflows_judged", [True, False], ids=["judged", "samples alone so far"])
+def test_a_second_judge_is_kept_apart(store: Store, project: Project, workflows_judged: bool) -> None:
+    settings = RunSettings(models=ModelSettings(second_judge="second"))
+    run = add_search(store, project, nodes=2, settings=settings)
+    before = node(store, run.id, 1)
+    _second_opinion(store, run.id, 1)
+    if not workflows_judged:
+        with sqlite3.connect(store.path) as db:
+            db.execute("DELETE FROM verdicts WHERE version = 'workflow'")
+        db.close()
+    after = node(store, run.id, 1)
+    assert [view.verdicts for view in after.samples] == [view.verdicts for view in before.samples]
+    assert [view.mean for view in after.samples] == [view.mean for view in before.samples]
+    assert {verdict.judge for view in after.samples for verdict in view.others} == {"second"}
 
 
 UNREADABLE = {"out of range": '{"iterations": 0, "samples": 0}', "of another version": '{"novelty": 1}', "a list": "[]"}
