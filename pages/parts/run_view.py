@@ -23,6 +23,7 @@ __all__ = ["Drawn", "drawn", "live"]
 
 _PLAY = ":material/play_arrow:"
 _CHANGED = "node was chosen"
+_MOST_RECIPES = 10_000  # as in RunSettings
 _QUIET_BAR = {"displayModeBar": False}
 _TREE_BAR = {"displaylogo": False, "scrollZoom": True, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 _ASKED = {Command.PAUSE: "Pausing…", Command.STOP: "Stopping…", Command.RESUME: "Going on…"}
@@ -106,9 +107,14 @@ def _buttons(now: RunHeader) -> None:
 def _going_on(now: RunHeader) -> None:
     """Go on beyond what was planned, with more recipes or a larger budget."""
     with st.popover("Try more recipes", icon=":material/add:"):
-        st.number_input("Recipes in all", now.done + 1, 10_000, max(now.planned, now.done) + 10, key=_total(now.run_id))
+        if now.done < _MOST_RECIPES:
+            suggested = min(_MOST_RECIPES, max(now.planned, now.done) + 10)
+            st.number_input("Recipes in all", now.done + 1, _MOST_RECIPES, suggested, key=_total(now.run_id))
+        else:
+            st.caption(f"{_MOST_RECIPES:,} recipes are the most that one search can try.")
         if now.budget_usd is not None:
-            st.number_input("Spend at most (US dollars)", 0.01, None, now.budget_usd, step=1.0, key=_cap(now.run_id))
+            least = min(0.01, now.budget_usd)
+            st.number_input("Spend at most (US dollars)", least, None, now.budget_usd, step=1.0, key=_cap(now.run_id))
         st.button("Go on", type="primary", key="extend", on_click=_extend, args=(now.run_id,))
 
 
@@ -138,7 +144,7 @@ def _resume(run_id: str) -> None:
 @guarded_call
 def _extend(run_id: str) -> None:
     # Read now: a number typed just before the click is not in what the button was drawn with.
-    total, cap = st.session_state[_total(run_id)], st.session_state.get(_cap(run_id))
+    total, cap = st.session_state.get(_total(run_id)), st.session_state.get(_cap(run_id))
     engine.resume(store(), run_id, iterations=total, budget_usd=cap)
 
 
@@ -154,13 +160,7 @@ def _figures(now: RunHeader) -> None:
         )
         label = "Spent" if now.usage.usd or now.budget_usd else "Tokens used"
         _figure(label, *_cost(now))
-        running = now.state is RunState.RUNNING
-        left = (
-            words.duration(now.seconds_left).removeprefix("about ").replace("less than a minute", "< 1 min")
-            if running
-            else "–"
-        )
-        _figure("Time left", left, now.left_basis or None)
+        _figure("Time left", _left(now), now.left_basis or None)
 
 
 def _figure(
@@ -180,9 +180,11 @@ def _figure(
 
 
 def _left(now: RunHeader) -> str:
-    """The time left in as many words as fit a figure."""
+    """The time left in so few letters that a figure does not cut them off."""
     if now.state is not RunState.RUNNING:
         return "–"
+    if now.seconds_left is None:
+        return "unknown"
     return words.duration(now.seconds_left).removeprefix("about ").replace("less than a minute", "< 1 min")
 
 

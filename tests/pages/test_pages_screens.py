@@ -26,8 +26,9 @@ from autosynth_core.records import (
     VerdictMethod,
 )
 from autosynth_core.store import Store
-from autosynth_core.views import rounds
+from autosynth_core.views import header, rounds
 from autosynth_core.views.describe import blank_task
+from pages.parts.run_view import _left
 from tests.pages.test_pages_text import HOSTILE, read_back
 from tests.views.plausible_run import add_round, add_search, dialogue_task, example_task
 
@@ -446,6 +447,54 @@ def test_a_patient_teacher_gets_a_round_after_the_twentieth(open_page: Open, sto
     button(app, "Make improved samples").click().run()
     fine(app)
     assert [view.number for view in rounds(store, project.id)][-2:] == [20, 21]
+
+
+def _with_settings(store: Store, run_id: str, **changes: object) -> None:
+    settings = RunSettings.model_validate_json(store.run(run_id).settings)
+    store.set_settings(run_id, settings.model_copy(update=changes).model_dump_json())
+
+
+@pytest.mark.parametrize("budget", [0.005, 1e-9, 1e12])
+def test_a_search_with_any_cap_is_shown_and_extended(
+    open_page: Open, store: Store, project: Project, budget: float
+) -> None:
+    run = add_search(store, project, nodes=3, reason=StopReason.BUDGET)
+    _with_settings(store, run.id, budget_usd=budget)
+    app = fine(open_page("search", run=run.id))
+    assert app.number_input(f"cap:{run.id}").value == budget
+    app.button("extend").click().run()
+    fine(app)
+    assert store.run(run.id).state is RunState.QUEUED
+
+
+def test_a_search_that_planned_the_most_recipes_is_shown_and_extended(
+    open_page: Open, store: Store, project: Project
+) -> None:
+    run = add_search(store, project, nodes=3, state=RunState.STOPPED)
+    _with_settings(store, run.id, iterations=9_995)
+    app = fine(open_page("search", run=run.id))
+    assert app.number_input(f"total:{run.id}").value == 10_000
+    app.button("extend").click().run()
+    fine(app)
+    assert RunSettings.model_validate_json(store.run(run.id).settings).iterations == 10_000
+
+
+def test_a_search_that_tried_the_most_recipes_is_shown(
+    open_page: Open, store: Store, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pages.parts.run_view._MOST_RECIPES", 2)
+    run = add_search(store, project, nodes=3, settings=RunSettings(iterations=2))
+    app = fine(open_page("search", run=run.id))
+    assert f"total:{run.id}" not in [each.key for each in app.number_input]
+    app.button("extend").click().run()
+    assert not app.exception
+    assert "larger number" in app.error[0].value
+
+
+@pytest.mark.parametrize("seconds", [None, 0.0, 49.0, 3_000.0, 5_399.0, 5_400.0, 360_000.0])
+def test_the_time_left_fits_its_figure(store: Store, project: Project, seconds: float | None) -> None:
+    now = header(store, add_search(store, project, nodes=3, state=RunState.RUNNING).id)
+    assert len(_left(replace(now, seconds_left=seconds))) <= len("100.0 hours")
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
