@@ -69,8 +69,9 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """A browser for one module's tests; while it is there its event loop keeps other modules' from running."""
     path = browser.find()
     assert path is not None, "no browser: run `make browser`"
     with sync_playwright() as playwright:
