@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from autosynth_core.errors import SettingsError
 
 
 class Strategy(StrEnum):
@@ -122,3 +124,22 @@ class RoundSettings(BaseModel):
     models: ModelSettings = ModelSettings()
     calls: CallSettings = CallSettings()
     limits: SampleLimits = SampleLimits()
+
+
+S = TypeVar("S", RunSettings, RoundSettings)
+
+
+def read_settings(kind: type[S], text: str, run_id: str) -> S:
+    """A run's settings from their JSON, which an archive or another version of the program may have written.
+
+    Raises SettingsError, one sentence about that run.
+    """
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])[:100]
+        problem = f"{where}: {first['msg']}" if where else first["msg"]
+        raise SettingsError(
+            f"The settings of run {run_id} can't be read by this version of the program ({problem}); choose another."
+        ) from error

@@ -90,7 +90,7 @@ def status_command(args: argparse.Namespace) -> int:
 def runs_command(args: argparse.Namespace) -> int:
     """List the searches in a database, the newest first."""
     with existing(args.db, reading=True) as store:
-        rows = [status_of(store, run.id) for run in reversed(store.runs(kind=RunKind.SEARCH))]
+        rows = [row for run in reversed(store.runs(kind=RunKind.SEARCH)) if (row := _row(store, run.id))]
     if args.json:
         print_json({"runs": rows})
         return 0
@@ -100,6 +100,15 @@ def runs_command(args: argparse.Namespace) -> int:
     if not rows:
         say("No searches yet; start one with: python -m autosynth_core search TASK_FILE")
     return 0
+
+
+def _row(store: Store, run_id: str) -> dict[str, Any] | None:
+    """A run's status; one that can't be read is told of and left out, so that the others are listed."""
+    try:
+        return status_of(store, run_id)
+    except InputError as error:
+        say(str(error))
+        return None
 
 
 def _settings(args: argparse.Namespace, saved: ModelSettings) -> RunSettings:

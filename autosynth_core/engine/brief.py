@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+from autosynth_core.errors import InputError
 from autosynth_core.initialization import accepted_examples, with_feedback
 from autosynth_core.records import Example, Feedback, NodeState, Run, RunKind, Sample, Task
 from autosynth_core.store import Store, task_from_json, task_to_json
@@ -38,10 +39,13 @@ class Brief:
 
 
 def read_brief(run: Run) -> Brief:
-    """The brief of a run, as stored with it."""
-    raw = json.loads(run.brief)
-    accepted = tuple(Example(each["seed"], each["output"], each["why"]) for each in raw["accepted"])
-    return Brief(task_from_json(raw["task"]), raw["first_workflow"], accepted, raw.get("said", ""))
+    """The brief of a run, as stored with it. Raises InputError where an archive brought one that can't be read."""
+    try:
+        raw = json.loads(run.brief)
+        accepted = tuple(Example(each["seed"], each["output"], each["why"]) for each in raw["accepted"])
+        return Brief(task_from_json(raw["task"]), raw["first_workflow"], accepted, raw.get("said", ""))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"What run {run.id} works on can't be read ({error}); start a new search.") from error
 
 
 def make_brief(store: Store, project_id: str) -> Brief:

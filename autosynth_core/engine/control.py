@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from autosynth_core.config import RoundSettings, RunSettings
+from autosynth_core.config import RoundSettings, RunSettings, read_settings
 from autosynth_core.engine.brief import Brief, make_brief, newest_workflow, reviewed
 from autosynth_core.errors import InputError, SettingsError
 from autosynth_core.initialization import accepted_examples, heard, with_feedback
@@ -86,7 +86,7 @@ def extend(store: Store, run_id: str, iterations: int | None, caps: Mapping[str,
     run = store.run(run_id)
     if run.kind is not RunKind.SEARCH or run.state in LIVE:
         return run
-    settings = RunSettings.model_validate_json(run.settings)
+    settings = read_settings(RunSettings, run.settings, run_id)
     done = max((node.number for node in store.nodes(run_id) if node.state is not NodeState.RUNNING), default=0)
     larger = iterations if iterations is not None else settings.iterations
     if run.state is RunState.FINISHED and larger <= done and not caps:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autosynth_core.config import RoundSettings
+from autosynth_core.config import RoundSettings, read_settings
 from autosynth_core.engine.brief import read_brief
 from autosynth_core.engine.journal import StoreJournal
 from autosynth_core.engine.models import open_models
@@ -20,7 +20,7 @@ __all__ = ["run_round"]
 
 async def run_round(run: Run, store: Store, sandbox: Sandbox, switch: Switch) -> None:
     """Make the round's workflow and samples. Raises what stops a run."""
-    settings = RoundSettings.model_validate_json(run.settings)
+    settings = read_settings(RoundSettings, run.settings, run.id)
     brief = read_brief(run)
     journal = StoreJournal(store, run.id, switch.require_owned)
     context = EditContext(brief.task, brief.accepted, limits=settings.limits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autosynth_core.config import Expansion, RunSettings
+from autosynth_core.config import Expansion, RunSettings, read_settings
 from autosynth_core.engine.brief import Brief, read_brief
 from autosynth_core.engine.journal import StoreJournal
 from autosynth_core.engine.models import Models, open_models, remember_rewrites
@@ -39,7 +39,7 @@ __all__ = ["run_search"]
 
 async def run_search(run: Run, store: Store, sandbox: Sandbox, switch: Switch) -> StopReason:
     """Search until finished. Raises what stops a run; everything done by then is in the store."""
-    settings = RunSettings.model_validate_json(run.settings)
+    settings = read_settings(RunSettings, run.settings, run.id)
     brief = read_brief(run)
     journal = StoreJournal(store, run.id, switch.require_owned)
     usage = store.usage(run.id)

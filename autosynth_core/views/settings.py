@@ -6,10 +6,7 @@ it. Writing and changing settings is the engine's.
 
 from __future__ import annotations
 
-from typing import TypeVar
-
-from pydantic import BaseModel, ValidationError
-
+from autosynth_core import config
 from autosynth_core.config import RoundSettings, RunSettings
 from autosynth_core.errors import InputError
 from autosynth_core.records import Run, RunKind
@@ -19,17 +16,15 @@ __all__ = ["in_words", "read_settings", "round_settings", "search_settings"]
 
 UNREADABLE = "Can't be read by this version"
 
-S = TypeVar("S", bound=BaseModel)
-
 
 def search_settings(run: Run) -> RunSettings:
     """Raises InputError when they can't be read."""
-    return _read(run, RunSettings)
+    return config.read_settings(RunSettings, run.settings, run.id)
 
 
 def round_settings(run: Run) -> RoundSettings:
     """Raises InputError when they can't be read."""
-    return _read(run, RoundSettings)
+    return config.read_settings(RoundSettings, run.settings, run.id)
 
 
 def read_settings(run: Run) -> RunSettings | RoundSettings:
@@ -44,15 +39,3 @@ def in_words(run: Run) -> str:
     except InputError:
         return UNREADABLE
     return words.run_state(run)
-
-
-def _read(run: Run, kind: type[S]) -> S:
-    try:
-        return kind.model_validate_json(run.settings)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])[:100]
-        problem = f"{where}: {first['msg']}" if where else first["msg"]
-        raise InputError(
-            f"The settings of run {run.id} can't be read by this version of the program ({problem}); choose another."
-        ) from error
