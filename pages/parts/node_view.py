@@ -57,7 +57,7 @@ def _task(run_id: str) -> Task:
     run = store().run(run_id)
     try:
         return engine.read_brief(run).task
-    except (InputError, ValueError, LookupError, TypeError, AttributeError):
+    except InputError:
         return store().project(run.project_id).task
 
 
