@@ -16,7 +16,9 @@ from typing import Self
 
 import browser
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+expect.set_options(timeout=30_000)  # a loaded machine redraws slowly
 
 ROOT = Path(__file__).parents[2]
 SCRIPTED = ROOT / "tests" / "support" / "scripted_models.py"

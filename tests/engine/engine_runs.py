@@ -146,9 +146,16 @@ def canonical(body: Mapping[str, Any]) -> str:
 
 
 def recorded_keys(db: Path) -> Counter[str]:
-    """How often each call's usable answer is in the log: more than once is paid for twice."""
+    """How often each call's usable answer is in the log: more than once is paid for twice.
+
+    Left out is what a model is asked to find out what it can do: that is asked of an address, here one a server.
+    """
     with closing(sqlite3.connect(db, timeout=20)) as connection, connection:
-        return Counter(key for (key,) in connection.execute("SELECT key FROM calls WHERE status = 'ok'"))
+        found = connection.execute(
+            "SELECT key FROM calls WHERE status = 'ok' AND id NOT IN "
+            "(SELECT call_id FROM call_uses WHERE purpose = 'probe')"
+        )
+        return Counter(key for (key,) in found)
 
 
 def recorded_bodies(db: Path) -> Counter[str]:

@@ -78,7 +78,7 @@ def test_the_public_names_are_these() -> None:
             "usage",
             "verdicts",
             "waiting",
-            "workflow",
+            "failed_seeds",
             "workflow_scores",
         ),
     }
