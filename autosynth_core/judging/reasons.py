@@ -24,6 +24,13 @@ _WORDS = 60
 _CHARS = 600
 _MAX_TOKENS = 240  # room for 60 words in a language that takes several tokens a word
 
+_FORM = {
+    "type": "object",
+    "properties": {"reason": {"type": "string", "minLength": 1, "maxLength": 360}},
+    "required": ["reason"],
+    "additionalProperties": False,
+}
+
 
 async def explain(task: Task, sample: Sample, metric: Metric, score: float, judge: Model, scope: Scope) -> str:
     """Why ``sample`` got ``score`` (1..5) on ``metric``: one line of at most 60 words, without markup.
@@ -34,11 +41,19 @@ async def explain(task: Task, sample: Sample, metric: Metric, score: float, judg
         raise ValueError(f"sample {sample.id} has no output, so no score of it can be explained")
     question = render("judge_reason", metric=metric_block(metric), score=f"{score:.1f}")
     messages = [("system", render("judge_reason_system")), ("user", f"{show_sample(task, sample)}\n\n{question}")]
-    answer = await judge.text(messages, scope=scope, temperature=0.2, max_tokens=_MAX_TOKENS)
+    answer = await _answer(judge, messages, scope)
     reason = _first_words(clean_line(answer, _CHARS))
     if not reason:
         raise AnswerUnreadable("The judge gave no reason in words; look at the sample and the metric instead.")
     return reason
+
+
+async def _answer(judge: Model, messages: list[tuple[str, str]], scope: Scope) -> str:
+    """In a form with an end where the endpoint has one: a small model often finds none by itself."""
+    if judge.capabilities.json_schema:
+        form = await judge.json(messages, schema=_FORM, scope=scope, temperature=0.2, max_tokens=_MAX_TOKENS)
+        return str(form["reason"])
+    return await judge.text(messages, scope=scope, temperature=0.2, max_tokens=_MAX_TOKENS)
 
 
 def _first_words(text: str) -> str:

@@ -130,7 +130,7 @@ async def test_hostile_workflow_does_not_move_its_score(
 async def test_hostile_sample_does_not_word_its_own_reason(
     scripted: Script, task: Task, metrics: MetricSet, scope: Scope, attack: str
 ) -> None:
-    judge = (await scripted(obedient)).model
+    judge = (await scripted(obedient, json_schema=False)).model
     assert await explain(task, make_sample(attack), metrics.metrics[0], 2.0, judge, scope) == "2"
 
 
@@ -306,10 +306,19 @@ async def test_workflow_is_judged_on_the_fixed_metrics(scripted: Script, task: T
 async def test_reason_is_one_line_of_plain_words_and_short(
     scripted: Script, task: Task, sample: Sample, metrics: MetricSet, scope: Scope
 ) -> None:
-    judge = (await scripted(lambda body: "**Because**\n<b>it</b> " + "maps nothing " * 100)).model
+    judge = (await scripted(lambda body: "**Because**\n<b>it</b> " + "maps nothing " * 100, json_schema=False)).model
     reason = await explain(task, sample, metrics.metrics[0], 1.5, judge, scope)
     assert reason.startswith("Because ‹b›it‹/b› maps nothing")
     assert len(reason.split()) == 60
+
+
+async def test_reason_is_asked_for_in_a_form_with_an_end_where_there_is_one(
+    scripted: Script, task: Task, sample: Sample, metrics: MetricSet, scope: Scope
+) -> None:
+    judge = await scripted(lambda body: '{"reason": "It maps no part."}')
+    assert await explain(task, sample, metrics.metrics[0], 1.5, judge.model, scope) == "It maps no part."
+    form = judge.server.received[0].body["response_format"]["json_schema"]["schema"]
+    assert form["properties"]["reason"]["maxLength"] == 360
 
 
 @pytest.mark.parametrize(
@@ -326,7 +335,7 @@ async def test_no_reason_is_said_not_made_up(
     answer: Reply | str,
     error: type[Exception],
 ) -> None:
-    judge = (await scripted(lambda body: answer)).model
+    judge = (await scripted(lambda body: answer, json_schema=False)).model
     with pytest.raises(error):
         await explain(task, sample, metrics.metrics[0], 3.0, judge, scope)
 

@@ -9,7 +9,7 @@ from search_cases import make_node, make_score, make_task, make_tree
 
 from autosynth_core.errors import TransientFailure
 from autosynth_core.judging import difference
-from autosynth_core.records import Metric, MetricSet, NodeState, Sample, SampleState, Scope, ScoreRow
+from autosynth_core.records import Capabilities, Metric, MetricSet, NodeState, Sample, SampleState, Scope, ScoreRow
 from autosynth_core.search import in_words
 from autosynth_core.search.backpropagate import backpropagate
 from autosynth_core.search.evidence import experience, find_weakness, lowest
@@ -30,6 +30,7 @@ class Judge:
     def __init__(self, answer: str = "It never names the parts.") -> None:
         self.answer = answer
         self.asked = 0
+        self.capabilities = Capabilities("", "judge", json_schema=False, json_mode=False, logprobs=True)
 
     async def text(self, messages: object, **given: object) -> str:
         self.asked += 1
