@@ -234,7 +234,7 @@ def _failures(now: RunHeader) -> None:
     if now.failures:
         failed = sum(number for _, number in now.failures)
         kinds = ", ".join(f"{kind} {number}" for kind, number in now.failures)
-        parts.append(f"{words.count(failed, 'model call')} failed and was tried again ({kinds})")
+        parts.append(f"{words.count(failed, 'failed model call')} tried again ({kinds})")
     if now.metric_versions > 1:
         parts.append(f"the judge's criteria were thought over {words.count(now.metric_versions - 1, 'time')}")
     if now.usage.cached:

@@ -71,7 +71,7 @@ def test_from_an_example_to_the_best_workflow_through_a_killed_server(app: App, 
     page.get_by_label("Recipes to try").fill("14")
     page.get_by_label("Recipes to try").press("Tab")
     page.get_by_role("button", name="Start the search").click()
-    expect(page.get_by_text("Best so far")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Best so far", exact=True)).to_be_visible(timeout=60_000)
     no_error(page)
     with Store.open(app.database) as store:
         run = store.runs(kind=RunKind.SEARCH)[0]
