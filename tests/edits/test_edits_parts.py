@@ -207,3 +207,18 @@ def test_a_builtin_that_is_redefined_leaves_no_room_for_stages():
     source = written("plain", TASK).replace("def finish", "def sorted").replace("finish(", "sorted(")
     applicable = {name for name, operator in OPERATORS.items() if operator.targets(source, CONTEXT)}
     assert applicable == {"rewrite_prompt", "sampling"}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda prompt: prompt + "\nSay openly where the comparison breaks down.", "New in it: Say openly where"),
+        (lambda prompt: prompt.replace(max(prompt.splitlines(), key=len), ""), "Gone from it: "),
+    ],
+    ids=["added", "removed"],
+)
+def test_reworded_prompt_is_told_by_what_is_new_in_it(change, told):
+    source = written("pipeline", TASK)
+    name, old = next(iter(prompt_constants(source).items()))
+    edit = OPERATORS["rewrite_prompt"].compose(source, name, {"prompt": change(old)}, CONTEXT)
+    assert told in edit.modification

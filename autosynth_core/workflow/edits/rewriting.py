@@ -87,7 +87,23 @@ class RewritePrompt:
         if new.split() == old.text.split():
             raise ValueError(f"The new prompt for {target} is the old one: change its wording.")
         child = program.patched([Patch(*program.span(program.constants[target]), literal(new))])
-        return Edit(child.source, f"Rewords the prompt {target}: {short(new)}.")
+        return Edit(child.source, f"Rewords the prompt {target}. {_told(old.text, new)}")
+
+
+def _told(old: str, new: str) -> str:
+    """What a reader would notice first: a sentence that is new, else one that went."""
+    before, after = _sentences(old), _sentences(new)
+    added = [sentence for key, sentence in after.items() if key not in before]
+    if added:
+        return f"New in it: {short(max(added, key=len))}"
+    gone = [sentence for key, sentence in before.items() if key not in after]
+    return f"Gone from it: {short(max(gone, key=len))}" if gone else "The same sentences stand in another order."
+
+
+def _sentences(text: str) -> dict[str, str]:
+    """The sentences and lines of a prompt, by their words alone."""
+    found = (piece.strip(" -*#\t") for line in text.splitlines() for piece in re.split(r"(?<=[.!?])\s+", line))
+    return {" ".join(re.findall(r"\w+", piece.lower())): piece for piece in found if re.search(r"\w", piece)}
 
 
 class Sampling:
