@@ -113,3 +113,11 @@ def app(tmp_path: Path, scripted_url: str) -> Iterator[App]:
     started = App(tmp_path / "walk.db", {"OPENAI_BASE_URL": scripted_url, "OPENAI_API_KEY": "sk-walkthrough-secret"})
     yield started.start()
     started.kill()
+
+
+@pytest.fixture(scope="module")
+def quiet_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """An app without an engine, for what is refused before anything runs."""
+    started = App(tmp_path_factory.mktemp("quiet") / "quiet.db", {"AUTOSYNTH_ENGINE": "off"})
+    yield started.start()
+    started.kill()

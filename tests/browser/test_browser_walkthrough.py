@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -141,3 +142,39 @@ def test_from_an_example_to_the_best_workflow_through_a_killed_server(app: App, 
 def _done(store: Store, run_id: str) -> dict[int, str]:
     """Finished nodes and their programs."""
     return {node.number: node.source for node in store.nodes(run_id) if node.state is not NodeState.RUNNING}
+
+
+_TASK = {
+    "title": "Exit tickets",
+    "description": "Write one question that shows whether a lesson was understood.",
+    "audience": "Grade 6.",
+    "output_fields": [{"name": "question", "description": "one question"}],
+    "seeds": [{"topic": f"topic number {number}"} for number in range(12)],
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (json.dumps({name: value for name, value in _TASK.items() if name != "audience"}).encode(), "audience"),
+        (json.dumps({**_TASK, "seeds": []}).encode(), "seeds"),
+        (json.dumps({**_TASK, "title": "Hör zu"}, ensure_ascii=False).encode("latin-1"), "UTF-8"),
+        (json.dumps({**_TASK, "seeds": [{"topic": f"t {n}"} for n in range(100_000)]}).encode(), "20,000"),
+        (b"{not json", "JSON"),
+    ],
+    ids=["missing field", "no seeds", "wrong encoding", "100,000 seeds", "no JSON"],
+)
+def test_task_file_that_cannot_be_used_gets_one_sentence_and_makes_no_project(
+    quiet_app: App, page: Page, content: bytes, sentence: str
+) -> None:
+    page.goto(quiet_app.url)
+    page.get_by_role("tab", name="From a file").click()
+    page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(
+        files=[{"name": "task.json", "mimeType": "application/json", "buffer": content}]
+    )
+    page.get_by_role("button", name="Create project from this file").click()
+    alert = page.get_by_test_id("stAlert").filter(has_text=sentence)
+    expect(alert).to_be_visible()
+    assert "Traceback" not in page.inner_text("body")
+    with Store.open(quiet_app.database) as store:
+        assert store.projects() == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,6 +85,44 @@ def test_a_screen_shows_no_traceback_for_an_unusable_database(open_page: Open, s
     assert not app.exception
     assert len(app.error) == 1
     assert "Traceback" not in said(app)
+
+
+def _foreign(path: Path) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("CREATE TABLE cookies (name)")
+
+
+def _newer(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as same, same:
+        same.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('autosynth', '9999', 'now')"
+        )
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [(_foreign, "another program"), (_newer, "newer"), (_folder, "folder")],
+    ids=["another program's", "newer", "folder"],
+)
+def test_each_unusable_database_gets_its_sentence_and_stays_as_it_is(
+    open_page: Open, store: Store, spoil: Callable[[Path], None], sentence: str
+) -> None:
+    path = store.path
+    store.close()
+    for extra in ("-wal", "-shm"):
+        Path(f"{path}{extra}").unlink(missing_ok=True)
+    spoil(path)
+    before = path.read_bytes() if path.is_file() else None
+    app = open_page()
+    assert not app.exception
+    assert [sentence in each.value for each in app.error] == [True], [each.value for each in app.error]
+    assert (path.read_bytes() if path.is_file() else None) == before
 
 
 @pytest.mark.parametrize("screen", ["initialize", "search"])
