@@ -6,6 +6,8 @@ passes through it.
 
 from __future__ import annotations
 
+import re
+
 from autosynth_core.judging.reward import Difference
 from autosynth_core.records import Comparison, NodeState, Rating, Run, RunState, StopReason
 
@@ -17,6 +19,7 @@ __all__ = [
     "compared",
     "count",
     "duration",
+    "fetched",
     "field_label",
     "money",
     "node_state",
@@ -131,3 +134,9 @@ def field_label(name: str) -> str:
     """A field's name as a heading: ``student_belief`` becomes ``Student belief``."""
     words = name.replace("_", " ").strip()
     return words[:1].upper() + words[1:]
+
+
+def fetched(message: str) -> float | None:
+    """How much of the built-in model is there (0..1), from an event's words; None where it speaks of something else."""
+    found = re.match(r"Fetching the embedded model, (\d{1,3})%", message)
+    return int(found.group(1)) / 100 if found else None

@@ -94,7 +94,9 @@ def _progress(this: RoundView) -> None:
     if now.state is not this.run.state or now.done != len(this.samples) + this.failed:
         st.rerun()
     if this.active:
-        st.progress(min(1.0, now.done / max(1, now.planned)), text=_doing(this, now.done, now.planned))
+        share = words.fetched(this.latest.message) if this.latest else None
+        share = now.done / max(1, now.planned) if share is None else share
+        st.progress(min(1.0, share), text=_doing(this, now.done, now.planned))
         st.button("Stop", key="stop round", icon=":material/stop:", on_click=_stop, args=(this.run.id,))
     elif this.run.state is RunState.FAILED:
         st.error(plain(this.run.reason), icon=":material/error:")
