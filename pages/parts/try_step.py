@@ -248,6 +248,7 @@ def _after(project: Project, found: list[RoundView], this: RoundView, *, ready: 
     with st.container(horizontal=True):
         again = st.button(
             "Make improved samples",
+            key=f"improve:{this.run.id}",  # or a click while the page is redrawn in another style is lost
             icon=":material/auto_fix_high:",
             type="secondary" if this.good_enough else "primary",
             disabled=this.active or not ready,
@@ -255,6 +256,7 @@ def _after(project: Project, found: list[RoundView], this: RoundView, *, ready: 
         )
         st.button(
             "Go on to the search",
+            key=f"go on:{this.run.id}",
             icon=":material/arrow_forward:",
             type="primary" if this.good_enough else "secondary",
             disabled=not ready,
