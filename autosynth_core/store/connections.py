@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -68,14 +68,12 @@ class Connections:
         self._closed = False
         self._immutable = False
         self._prepare_place()
-        with self._named_errors():
+        with self._named_errors(), ExitStack() as on_failure:
             connection = self._first_connection()
-            try:
-                self._prepare_file(connection)
-            except BaseException:
-                connection.close()
-                raise
+            on_failure.callback(connection.close)
+            self._prepare_file(connection)
             self._idle.append(connection)
+            on_failure.pop_all()
 
     def close(self) -> None:
         """Close the idle connections; those lent out are closed when they come back."""
@@ -143,13 +141,12 @@ class Connections:
             cached_statements=256,
             factory=Connection,
         )
-        try:
+        with ExitStack() as on_failure:
+            on_failure.callback(connection.close)
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # opens the file, and shows what it is
-        except BaseException:
-            connection.close()
-            raise
+            on_failure.pop_all()
         return connection
 
     def _first_connection(self) -> Connection:

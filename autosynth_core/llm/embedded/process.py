@@ -98,12 +98,14 @@ class EmbeddedModel:
         if not isinstance(born, _Child):
             raise ModelFileError(f"The embedded model's process can't be started: {born!s}.")
         self._child = born
-        try:
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(
+                self._end
+            )  # also when ``progress`` raises or the user interrupts: leave no child behind
             line = self._wait_for_answer(born, answers, model, progress)
-            return RunningModel(json.loads(line)["base_url"], key, model.name, born.process.pid)
-        except BaseException:  # also when ``progress`` raises or the user interrupts: leave no child behind
-            self._end()
-            raise
+            running = RunningModel(json.loads(line)["base_url"], key, model.name, born.process.pid)
+            on_failure.pop_all()
+        return running
 
     def _wait_for_answer(
         self, child: _Child, answers: queue.Queue[_Child | OSError | bytes], model: ModelFile, progress: Say
