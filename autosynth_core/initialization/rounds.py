@@ -127,19 +127,15 @@ async def _improved(
         {},
         Scope(run_id, "propose", 0),
     )
-    reason = ""
-    for _ in range(settings.repairs + 1):
-        draft = await conversation.draft()
-        if draft.proposal is not None and draft.preflight.passed:
-            return draft.proposal
-        reason = draft.preflight.reason
-        conversation.object_to(draft)
+    draft = await conversation.until_passed(settings.repairs + 1)
+    if draft.proposal is not None and draft.preflight.passed:
+        return draft.proposal
     return Proposal(
         Form.ROOT,
         "",
         "",
-        f"The recipe is unchanged: no proposed change passed the checks (the last one: {reason[:300]}). "
-        "What you said is kept and used by the search.",
+        "The recipe is unchanged: no proposed change passed the checks "
+        f"(the last one: {draft.preflight.reason[:300]}). What you said is kept and used by the search.",
         said,
         source,
     )

@@ -222,6 +222,16 @@ class Conversation:
         """The first draft, or the next one after ``object_to``. An endpoint that can't be used is raised."""
         raise NotImplementedError
 
+    async def until_passed(self, attempts: int) -> Draft:
+        """The first of up to ``attempts`` (>= 1) drafts that passes preflight, else the last one with its reason."""
+        draft = await self.draft()
+        for _ in range(attempts - 1):
+            if draft.preflight.passed:
+                break
+            self.object_to(draft)
+            draft = await self.draft()
+        return draft
+
     def object_to(self, draft: Draft) -> None:
         """Send a draft back with what is wrong with it."""
         self.repairs += 1

@@ -41,19 +41,15 @@ async def write_first_workflow(
         if can_rewrite is not False
         else _worded(task, optimizer, sandbox, context, scope, draw)
     )
-    reason = ""
-    for _ in range(_ATTEMPTS):
-        draft = await conversation.draft()
-        if draft.proposal is not None and draft.preflight.passed:
-            return _as_first(draft.proposal)
-        reason = draft.preflight.reason
-        conversation.object_to(draft)
+    draft = await conversation.until_passed(_ATTEMPTS)
+    if draft.proposal is not None and draft.preflight.passed:
+        return _as_first(draft.proposal)
     return Proposal(
         Form.ROOT,
         "",
         "",
         "A plain single-prompt workflow made from the task's own words stands in: the optimizer's "
-        f"{_ATTEMPTS} attempts did not pass the checks (the last one: {reason[:300]}).",
+        f"{_ATTEMPTS} attempts did not pass the checks (the last one: {draft.preflight.reason[:300]}).",
         "",
         plain_workflow(task),
         _ATTEMPTS,

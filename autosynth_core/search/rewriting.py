@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autosynth_core.llm import Model
-from autosynth_core.records import Form, OutputField, Scope, SeedInput, Task
+from autosynth_core.records import OutputField, Scope, SeedInput, Task
 from autosynth_core.search.evidence import Weakness
 from autosynth_core.search.expand import Rewrite, rewrite_prompt
 from autosynth_core.workflow import Sandbox, fingerprint, plain_workflow
@@ -43,9 +43,4 @@ async def tries_rewriting(optimizer: Model, sandbox: Sandbox, scope: Scope) -> b
         scope,
         f"exercise at {optimizer.client.endpoint.base_url}",
     )
-    for _ in range(2):
-        draft = await conversation.draft()
-        if draft.preflight.passed:
-            return draft.proposal is not None and draft.proposal.form is Form.REWRITE
-        conversation.object_to(draft)
-    return False
+    return (await conversation.until_passed(2)).preflight.passed
