@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_runs import add_run, command, finish, new_search, recorded_keys, settings_for, tree_of, wait_until
+from engine_runs import (
+    add_run,
+    command,
+    finish,
+    new_search,
+    recorded_bodies,
+    recorded_keys,
+    settings_for,
+    tree_of,
+    wait_until,
+)
 from openai_server import OpenAIServer
 from scripted_models import ScriptedModels
 
@@ -36,7 +46,7 @@ def test_interrupted_command_ends_with_130_says_how_to_go_on_and_goes_on(db: Pat
         finished = finish(command("resume", run_id, "--db", db, "--json"))
         assert finished.status == 0
         assert finished.json["state"] == "finished"
-        assert server.usable == recorded_keys(db).total()
+        assert server.usable == recorded_bodies(db).total()
         whole = tmp_path / "whole.db"
         assert tree_of(db, run_id) == tree_of(whole, new_search(whole, server, **SMALL))
     assert max(recorded_keys(db).values()) == 1
