@@ -6,7 +6,7 @@ Owns the widgets. Making samples is the engine's; what was said is kept by the s
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import streamlit as st
@@ -136,10 +136,11 @@ def _samples(task: Task, this: RoundView) -> None:
         one = st.toggle("One at a time", value=True, key="one at a time")
     if not one:
         for at, sample in enumerate(this.samples):
-            _card(task, this, sample, at)
+            _card(task, this, sample, at, lambda: True)
         return
-    at = _position(len(this.samples))
-    _card(task, this, this.samples[at], at)
+    count = len(this.samples)
+    at = _position(count)
+    _card(task, this, this.samples[at], at, lambda: _position(count) == at)
     with st.container(horizontal=True):
         _step_button("Back", at - 1, disabled=at == 0, icon=":material/arrow_back:")
         _step_button("Next", at + 1, disabled=at + 1 >= len(this.samples), icon=":material/arrow_forward:")
@@ -154,17 +155,17 @@ def _step_button(label: str, to: int, *, disabled: bool, icon: str) -> None:
     st.button(label, key=f"go {label}", disabled=disabled, icon=icon, on_click=set_parameter, args=("at", str(to + 1)))
 
 
-def _card(task: Task, this: RoundView, sample: Sample, at: int) -> None:
+def _card(task: Task, this: RoundView, sample: Sample, at: int, is_shown: Callable[[], bool]) -> None:
     said = this.feedback.get(sample.id)
     with st.container(border=True):
         st.caption(f"Sample {at + 1} of {max(this.wanted, len(this.samples))}")
         show_input(sample.seed.values)
         with st.container(border=True):
             show_output(task.output_fields, sample.output or {})
-        _rate(task, this.run.id, sample, said)
+        _rate(task, this.run.id, sample, said, is_shown)
 
 
-def _rate(task: Task, run_id: str, sample: Sample, said: Feedback | None) -> None:
+def _rate(task: Task, run_id: str, sample: Sample, said: Feedback | None, is_shown: Callable[[], bool]) -> None:
     keys = {part: f"{part}:{sample.id}" for part in ("rating", "reasons", "comment")}
     st.session_state.setdefault(keys["rating"], said.rating if said else None)
     st.session_state.setdefault(keys["reasons"], [r for r in said.reasons if r in words.REASONS] if said else [])
@@ -174,13 +175,20 @@ def _rate(task: Task, run_id: str, sample: Sample, said: Feedback | None) -> Non
     def save() -> None:
         _save(task, run_id, sample, keys)
 
+    @guarded_call
+    def rate() -> None:
+        if is_shown():
+            _save(task, run_id, sample, keys)
+        else:  # the click was meant for the next sample, whose card had not replaced this one yet
+            st.session_state[keys["rating"]] = said.rating if said else None
+
     st.segmented_control(
         "Your verdict",
         list(Rating),
         format_func=words.RATING_WORDS.__getitem__,
         key=keys["rating"],
         required=True,
-        on_change=save,
+        on_change=rate,
     )
     rating = st.session_state[keys["rating"]]
     if rating is None:

@@ -80,6 +80,8 @@ def test_from_an_example_to_the_best_workflow_through_a_killed_server(app: App, 
     shot(page, "02-samples")
     for number in range(1, 7):
         expect(page.get_by_text(f"Sample {number} of 6")).to_be_visible()
+        verdicts = page.get_by_role("radiogroup", name="Your verdict")
+        expect(verdicts.get_by_role("radio", checked=True)).to_have_count(0)  # the card before this one is gone
         page.get_by_role("radio", name="Not usable" if number == 2 else "Use as is").click()
         if number == 2:
             page.get_by_label("Anything to add? (optional)").fill("Too dry <script>alert(1)</script> **for grade 5**")

@@ -281,6 +281,20 @@ def test_a_verdict_is_saved_at_once_and_there_after_a_reload(open_page: Open, st
     assert again.text_area(f"comment:{sample.id}").value == "Twice as long as my class can read."
 
 
+def test_a_click_on_a_card_that_is_no_longer_shown_changes_no_rating(
+    open_page: Open, store: Store, project: Project
+) -> None:
+    run = add_round(store, project)
+    first = store.samples(run.id)[0].id
+    app = open_page("initialize", project=project.id, step="try")
+    app.segmented_control(f"rating:{first}").set_value(Rating.NOT_USABLE).run()
+    app.query_params["at"] = "2"  # the page has gone on to the second sample, but the first card is still there
+    fine(app.segmented_control(f"rating:{first}").set_value(Rating.USE).run())
+    assert [each.rating for each in store.feedback(run.id)] == [Rating.NOT_USABLE]
+    fine(button(app, "Back").click().run())
+    assert app.segmented_control(f"rating:{first}").value is Rating.NOT_USABLE
+
+
 def test_edits_of_a_dialogue_are_kept_as_turns(open_page: Open, store: Store) -> None:
     project = store.add_project(dialogue_task())
     run = add_round(store, project)
