@@ -15,7 +15,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from statistics import NormalDist, fmean, stdev
+from statistics import fmean, stdev
 from typing import NamedTuple
 
 from autosynth_core.records import Comparison, Metric, MetricSet, Reward, Sample, ScoreRow, Verdict
@@ -37,7 +37,6 @@ _SPAN = _HIGHEST - _LOWEST
 _ENOUGH_SEEDS = 3  # below this a paired comparison claims nothing
 _ENOUGH_WEIGHT = 0.5  # share of the metrics' weight that must have been read
 _DECIMALS = 9  # differences finer than this are rounding noise of floats, not of judges
-_SERIES_UP_TO = 1000  # degrees of freedom
 
 
 class Difference(NamedTuple):
@@ -169,37 +168,12 @@ def reward(linked: Mapping[str, float], workflow_scores: Sequence[float], weight
 
 @lru_cache(maxsize=2048)
 def t_quantile(df: int, confidence: float = 0.95) -> float:
-    """The t with ``confidence`` of Student's distribution between -t and t. ``df`` at least 1, confidence in 0..1.
-
-    Exact to about 1e-9: bisection on the finite series for whole degrees of freedom (Abramowitz and Stegun
-    26.7.3 and 26.7.4); above 1000 the first two terms of the expansion around the normal (26.7.5).
-    """
+    """The t with ``confidence`` of Student's distribution between -t and t. ``df`` at least 1, confidence in 0..1."""
     if df < 1 or not 0.0 < confidence < 1.0:
         raise ValueError(f"no t quantile for {df} degrees of freedom at confidence {confidence}")
-    if df > _SERIES_UP_TO:
-        z = NormalDist().inv_cdf((1 + confidence) / 2)
-        return z + (z**3 + z) / (4 * df)
-    low, high = 0.0, 1.0
-    while _central_probability(high, df) < confidence:
-        low, high = high, high * 2
-    while high - low > 1e-10 * high:
-        middle = (low + high) / 2
-        low, high = (middle, high) if _central_probability(middle, df) < confidence else (low, middle)
-    return (low + high) / 2
+    from scipy.special import stdtrit  # a third of a second to import, which commands that only read need not pay
 
-
-def _central_probability(t: float, df: int) -> float:
-    """P(-t < T < t) of Student's T with whole ``df``."""
-    angle = math.atan(t / math.sqrt(df))
-    cosine_squared = math.cos(angle) ** 2
-    odd = df % 2
-    term = math.cos(angle) if odd else 1.0
-    total = term if df > 1 else 0.0
-    for k in range(2 + odd, df - 1, 2):
-        term *= cosine_squared * (k - 1) / k
-        total += term
-    series = math.sin(angle) * total
-    return 2 / math.pi * (angle + series) if odd else series
+    return float(stdtrit(df, (1 + confidence) / 2))
 
 
 def _t_interval(values: Sequence[float]) -> _Interval:
