@@ -1,17 +1,39 @@
 """Judging: metrics, verdicts and the rewards made of them.
 
 ``metrics`` proposes what to look at, ``sample_judge`` and ``workflow_judge`` ask for verdicts, ``reasons`` explains
-them, ``reward`` turns them into numbers that can be compared. What verdicts there are is the store's business, and what
+them, ``reward`` turns them into numbers that can be compared. ``known`` and ``fitness`` say whether a judge is fit,
+``noise`` what chance does to scores, ``sequential`` what holds at every look. What verdicts there are is the store's business, and what
 is done with a reward the search's: judging is handed what it needs and imports neither.
 """
 
 from __future__ import annotations
 
+from autosynth_core.judging.fitness import (
+    Auc,
+    Fitness,
+    FitnessVerdict,
+    MetricFitness,
+    Scale,
+    auc,
+    fitness,
+    reweighted,
+)
+from autosynth_core.judging.known import Known, KnownKind, spoiled
 from autosynth_core.judging.material import render_output
 from autosynth_core.judging.metrics import MetricProposal, propose_metrics, similarity, starting_metrics
+from autosynth_core.judging.noise import (
+    Component,
+    Noise,
+    NoiseRow,
+    Spend,
+    detectable_difference,
+    in_words,
+    measure_noise,
+    suggest,
+)
 from autosynth_core.judging.reasons import explain
 
-# The function ``reward`` hides its module of the same name here; import from autosynth_core.judging.reward works.
+# The functions ``reward`` and ``fitness`` hide their modules here; import from autosynth_core.judging.reward works.
 from autosynth_core.judging.reward import (
     Difference,
     difference,
@@ -24,26 +46,49 @@ from autosynth_core.judging.reward import (
     to_reward,
 )
 from autosynth_core.judging.sample_judge import judge_sample
+from autosynth_core.judging.sequential import SequenceInterval, radius, sequence_interval
 from autosynth_core.judging.workflow_judge import WORKFLOW_METRICS, WORKFLOW_VERSION, judge_workflow
 
 __all__ = [
     "WORKFLOW_METRICS",
     "WORKFLOW_VERSION",
+    "Auc",
+    "Component",
     "Difference",
+    "Fitness",
+    "FitnessVerdict",
+    "Known",
+    "KnownKind",
+    "MetricFitness",
     "MetricProposal",
+    "Noise",
+    "NoiseRow",
+    "Scale",
+    "SequenceInterval",
+    "Spend",
+    "auc",
+    "detectable_difference",
     "difference",
     "explain",
+    "fitness",
+    "in_words",
     "judge_sample",
     "judge_workflow",
     "link",
+    "measure_noise",
     "propose_metrics",
+    "radius",
     "read_workflow_scores",
     "render_output",
     "reward",
+    "reweighted",
     "score_rows",
     "seed_scores",
+    "sequence_interval",
     "similarity",
+    "spoiled",
     "starting_metrics",
+    "suggest",
     "t_quantile",
     "to_reward",
 ]
