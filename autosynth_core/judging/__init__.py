@@ -2,8 +2,8 @@
 
 ``metrics`` proposes what to look at, ``sample_judge`` and ``workflow_judge`` ask for verdicts, ``reasons`` explains
 them, ``reward`` turns them into numbers that can be compared. ``known`` and ``fitness`` say whether a judge is fit,
-``noise`` what chance does to scores, ``sequential`` what holds at every look. What verdicts there are is the store's business, and what
-is done with a reward the search's: judging is handed what it needs and imports neither.
+``noise`` what chance does to scores, ``sequential`` what holds at every look. What verdicts there are is the store's
+business, and what is done with a reward the search's: judging is handed what it needs and imports neither.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from autosynth_core.judging.fitness import (
     Auc,
     Fitness,
     FitnessVerdict,
+    Levels,
     MetricFitness,
-    Scale,
     auc,
     fitness,
     reweighted,
@@ -59,11 +59,11 @@ __all__ = [
     "FitnessVerdict",
     "Known",
     "KnownKind",
+    "Levels",
     "MetricFitness",
     "MetricProposal",
     "Noise",
     "NoiseRow",
-    "Scale",
     "SequenceInterval",
     "Spend",
     "auc",

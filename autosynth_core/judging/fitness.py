@@ -23,7 +23,7 @@ from autosynth_core.judging.known import Known, KnownKind
 from autosynth_core.judging.reward import seed_scores
 from autosynth_core.records import MetricSet, ScoreRow
 
-__all__ = ["Auc", "Fitness", "FitnessVerdict", "MetricFitness", "Scale", "auc", "fitness", "reweighted"]
+__all__ = ["Auc", "Fitness", "FitnessVerdict", "Levels", "MetricFitness", "auc", "fitness", "reweighted"]
 
 _Z = NormalDist().inv_cdf(0.975)
 _LOWEST, _HIGHEST = 1.0, 5.0
@@ -55,7 +55,7 @@ class FitnessVerdict(StrEnum):
     UNKNOWN = "unknown"  # too little is known to say
 
 
-class Scale(NamedTuple):
+class Levels(NamedTuple):
     """The mean score, in points, that this judge gives to each kind of output; None: none of it was scored."""
 
     good: float | None
@@ -84,7 +84,7 @@ class Fitness:
     as_given: Auc | None  # the weighted mean under the weights of the metric set
     by_how: Mapping[str, Auc]  # as ``overall``, against each sort of bad or spoiled output
     metrics: tuple[MetricFitness, ...]  # in the set's order
-    scale: Scale  # under the new weights
+    scale: Levels  # under the new weights
     missing: int  # scores that could not be read
 
 
@@ -144,7 +144,7 @@ def fitness(scores: Mapping[str, Mapping[str, float | None]], known: Sequence[Kn
             )
             for each in metrics.metrics
         ),
-        scale=Scale(
+        scale=Levels(
             *(_mean(totals[each.id] for each in known if each.kind is kind and each.id in totals) for kind in KnownKind)
         ),
         missing=len({each.id for each in known}) * len(metrics.metrics) - sum(len(row) for row in table.values()),

@@ -20,11 +20,11 @@ def test_public_surface_is_deliberate() -> None:
         "FitnessVerdict",
         "Known",
         "KnownKind",
+        "Levels",
         "MetricFitness",
         "MetricProposal",
         "Noise",
         "NoiseRow",
-        "Scale",
         "SequenceInterval",
         "Spend",
         "auc",
@@ -65,6 +65,6 @@ def test_reading_scores_loads_no_model_client() -> None:
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
 
 
-def test_reading_scores_loads_no_heavy_part_of_scipy() -> None:
-    check = "import sys, autosynth_core.judging; sys.exit(bool({'scipy.stats', 'scipy.special'} & set(sys.modules)))"
+def test_reading_scores_loads_no_scipy_stats() -> None:
+    check = "import sys, autosynth_core.judging; sys.exit('scipy.stats' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
