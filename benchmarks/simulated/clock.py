@@ -22,7 +22,7 @@ __all__ = ["SimulatedLoop", "WatchedSandbox"]
 _SILENCE_S = 20.0  # real; a sandbox that says nothing for so long has lost something
 
 
-class _Selector(selectors.DefaultSelector):  # type: ignore[misc,valid-type]  # what it is depends on the system
+class _Selector(selectors.DefaultSelector):
     """Waits for real input while somebody works, else lets the time until the next timer pass at once."""
 
     def __init__(self) -> None:

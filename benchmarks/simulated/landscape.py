@@ -212,7 +212,7 @@ def _worths(spec: AdditiveSpec | PlateauSpec, seed: int) -> list[list[float]]:
     random = generator("additive", spec.name, seed)
     while True:
         rows = [[0.0, *(random.gauss() for _ in range(spec.levels - 1))] for _ in range(spec.places)]
-        if (most := math.fsum(max(row) for row in rows)) > 0.3 * spec.places ** 0.5:  # else steps would be giant
+        if (most := math.fsum(max(row) for row in rows)) > 0.3 * spec.places**0.5:  # else steps would be giant
             return [[(spec.best - spec.first) / most * value for value in row] for row in rows]
 
 

@@ -79,6 +79,7 @@ class SimulatedClient:
         self.budget = Budget()
         self.calls: Counter[str] = Counter()  # by purpose
         self.digits: Counter[str] = Counter()  # those of them that are one verdict's digit
+        self.proposed: set[int] = set()  # iterations at which metrics were asked for
         self.in_flight = 0
         self._pace = pace
         self._seen: set[str] = set()
@@ -137,6 +138,7 @@ class SimulatedClient:
 
     def _metrics(self, request: ChatRequest, scope: Scope) -> str:
         iteration = scope.node or 0
+        self.proposed.add(iteration)
         rubric = Rubric(iteration, iteration in self.world.poisoned)
         count = json.loads(request.schema)["properties"]["metrics"]["minItems"]
         return json.dumps({"metrics": [_metric(rubric, index) for index in range(count)]})
@@ -171,9 +173,7 @@ class SimulatedClient:
 
 def simulated_models(client: SimulatedClient) -> Models:
     """The models of a run, all of them the one client's."""
-    can = Capabilities(
-        client.endpoint.base_url, "simulated", True, True, client.world.logprobs, rewrites=True
-    )
+    can = Capabilities(client.endpoint.base_url, "simulated", True, True, client.world.logprobs, rewrites=True)
     real = cast(Client, client)
 
     def model(name: str) -> Model:

@@ -6,6 +6,7 @@ models alone are simulated.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -60,8 +61,9 @@ class Facts:
     unchanged_better: int  # those of them that the engine calls better
     broken: int
     duplicates: int
-    quarantined: tuple[int, ...]  # iterations whose metric set the engine did not take
-    brought: tuple[int, ...]  # iterations whose metric set it took
+    proposed: tuple[int, ...]  # iterations at which a metric set was asked for
+    poisoned: tuple[int, ...]  # those of them whose metric set looks at something else
+    quarantined: tuple[int, ...]  # those whose metric set the engine did not take
     seconds: float
     simulated_s: float
 
@@ -102,8 +104,12 @@ async def run_once(world: World, settings: RunSettings, sandbox: Sandbox, folder
             finished, simulated_s = await _search(run, store, sandbox, settings, brief, journal, client)
             return _facts(world, store, run, journal, finished, client, time.monotonic() - begun, simulated_s)
     finally:
-        for path in folder.glob("simulated.db*"):
-            path.unlink()
+        _clear(folder)
+
+
+def _clear(folder: Path) -> None:
+    for path in folder.glob("simulated.db*"):
+        path.unlink()
 
 
 async def _search(
@@ -115,8 +121,6 @@ async def _search(
     journal: StoreJournal,
     client: SimulatedClient,
 ) -> tuple[Finished, float]:
-    import asyncio
-
     loop = asyncio.get_running_loop()
     begun = loop.time()
     finished = await search_run._searched(
@@ -166,8 +170,9 @@ def _facts(
         unchanged_better=sum(_called_better(finished, number) for number in same),
         broken=states.count(NodeState.BROKEN),
         duplicates=states.count(NodeState.DUPLICATE),
+        proposed=tuple(sorted(client.proposed)),
+        poisoned=tuple(sorted(client.proposed & world.poisoned)),
         quarantined=_quarantined(store, run.id),
-        brought=tuple(entry.iteration for entry in store.metric_sets(run.id)),
         seconds=seconds,
         simulated_s=simulated_s,
     )
