@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 
@@ -49,7 +50,12 @@ class SeedInput:
     @property
     def id(self) -> str:
         """First 12 hex digits of the content hash."""
-        return content_hash(dict(self.values))[:12]
+        return _seed_id(tuple(sorted(self.values.items())))
+
+
+@lru_cache(maxsize=50_000)  # asked for at every step of every sample
+def _seed_id(items: tuple[tuple[str, str], ...]) -> str:
+    return content_hash(dict(items))[:12]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +154,7 @@ class Sample:
         return sample_id(self.run_id, self.fingerprint, self.seed.id, self.replicate)
 
 
+@lru_cache(maxsize=50_000)
 def sample_id(run_id: str, fingerprint: str, seed_id: str, replicate: int) -> str:
     """The id of a sample (16 hex digits), known before it exists."""
     return content_hash("sample", run_id, fingerprint, seed_id, replicate)[:16]
@@ -418,21 +425,15 @@ class ChatRequest:
     top_logprobs: int = 0
     draw: str = ""  # tells apart replicates that must get answers of their own
     extra: str = ""  # further parameters as canonical JSON text
+    key: str = field(init=False, compare=False, repr=False)
+    """The content key: model, messages, parameters and draw, and nothing else. Made once: every call asks for it often."""
 
-    @property
-    def key(self) -> str:
-        """The content key: model, messages, parameters and draw, and nothing else."""
-        return content_hash(
-            "call",
-            self.model,
-            self.messages,
-            self.temperature,
-            self.max_tokens,
-            self.schema,
-            self.top_logprobs,
-            self.draw,
+    def __post_init__(self) -> None:
+        parts = (
+            self.model, self.messages, self.temperature, self.max_tokens, self.schema, self.top_logprobs, self.draw,
             self.extra,
-        )
+        )  # fmt: skip
+        object.__setattr__(self, "key", content_hash("call", *parts))
 
 
 @dataclass(frozen=True, slots=True)

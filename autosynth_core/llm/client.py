@@ -311,7 +311,8 @@ class Client:
             async with asyncio.timeout(self.settings.timeout_s):
                 if body is None:
                     return await self._openai.get(path, cast_to=httpx2.Response)
-                return await self._openai.post(path, cast_to=httpx2.Response, body=body)
+                written = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+                return await self._openai.post(path, cast_to=httpx2.Response, content=written)
         except openai.APIStatusError as error:
             return error.response
         except (openai.APIError, httpx2.HTTPError, aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError

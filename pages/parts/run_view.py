@@ -87,9 +87,19 @@ def _state(now: RunHeader) -> None:
         st.markdown(f"**{plain(now.in_words + asked)}**")
         if now.reason:
             st.error(plain(now.reason), icon=":material/error:")
-        st.progress(min(1.0, now.done / max(1, now.planned)))
+        _bar(now)
     with buttons, st.container(horizontal=True, horizontal_alignment="right"):
         _buttons(now)
+
+
+def _bar(now: RunHeader) -> None:
+    """Recipes tried; before the first of them, how much of the model has been fetched."""
+    latest = next(iter(feed(store(), now.run_id, 1)), None) if now.active and not now.done else None
+    fetched = words.fetched(latest.message) if latest else None
+    if latest is None or fetched is None:
+        st.progress(min(1.0, now.done / max(1, now.planned)))
+    else:
+        st.progress(min(1.0, fetched), text=plain(latest.message))
 
 
 def _buttons(now: RunHeader) -> None:
@@ -304,7 +314,7 @@ def _list(run_id: str, view: TreeView, *, best_first: bool) -> None:
         hide_index=True,
         height=max(220, min(460, 90 + 70 * max(node.depth for node in view.nodes))),
         column_config={
-            "Recipe": st.column_config.TextColumn(width="small"),
+            "Recipe": st.column_config.TextColumn(width=125),
             "Reward": st.column_config.NumberColumn(format="%.2f", width="small"),
             "95% range": st.column_config.TextColumn(width="small"),
             "What changed": st.column_config.TextColumn(width="large"),
