@@ -17,6 +17,30 @@ class Strategy(StrEnum):
     UCT = "uct"
     BEST_OF_N = "best_of_n"
     RANDOM = "random"
+    AFLOW = "aflow"
+
+
+class Scoring(StrEnum):
+    """How scores under different metric sets are put together."""
+
+    LINKED = "linked"  # on one scale, see judging.scale
+    RAW = "raw"  # as they come, as in the paper
+
+
+class Sampling(StrEnum):
+    """How many seed inputs a workflow is run on."""
+
+    STAGED = "staged"  # a few, and more for those that may be the best
+    FIXED = "fixed"  # the same number for all
+
+
+class Convergence(StrEnum):
+    """When a search has found what it can."""
+
+    BOUND = "bound"  # the upper 95% bound of the top three's gain is below epsilon
+    PAPER = "paper"  # the top three's mean moved by less than epsilon
+    UNCHANGED = "unchanged"  # the top three stayed the same (AFlow)
+    NEVER = "never"
 
 
 class Expansion(StrEnum):
@@ -79,7 +103,11 @@ class RunSettings(BaseModel):
     strategy: Strategy = Strategy.SOFT_TOP_K
     expansion: Expansion = Expansion.AUTO
     top_k: Annotated[int, Field(ge=1, le=50)] = 3
-    seed_inputs: Annotated[int, Field(ge=2, le=200, description="seed inputs a workflow is run on")] = 6
+    seed_inputs: Annotated[
+        int, Field(ge=2, le=200, description="seed inputs a workflow is run on; staged sampling stays below on average")
+    ] = 6
+    sampling: Sampling = Sampling.STAGED
+    scoring: Scoring = Scoring.LINKED
     workflow_weight: Annotated[
         float,
         Field(ge=0, le=1, description="share of the workflow score in the reward: R = (1 - w) sample + w workflow"),
@@ -88,10 +116,24 @@ class RunSettings(BaseModel):
     metric_candidates: Annotated[int, Field(ge=1, le=9, description="candidate metric sets for self-consistency")] = 3
     metric_refresh: Annotated[
         int, Field(ge=0, le=1000, description="metrics are regenerated every so many iterations; 0: never")
-    ] = 1
+    ] = 10
+    anchor_share: Annotated[
+        float, Field(ge=0, le=1, description="share of the educator's approved criteria in a sample's score")
+    ] = 0.5
     verdict_draws: Annotated[
         int, Field(ge=1, le=9, description="digits sampled a verdict where there are no log-probabilities")
     ] = 3
+    measure_noise: Annotated[
+        bool, Field(description="measure at the start how much scores vary when nothing has changed")
+    ] = True
+    check_fitness: Annotated[
+        bool, Field(description="try the judge on known good and bad samples before anything else is spent")
+    ] = True
+    race_contenders: Annotated[
+        int, Field(ge=0, le=20, description="best workflows raced at the end on sealed seed inputs; 0: no race")
+    ] = 4
+    stop_on_drift: Annotated[bool, Field(description="stop when an alarm about the judge goes off")] = False
+    convergence: Convergence = Convergence.BOUND
     epsilon: Annotated[float, Field(ge=0, le=1, description="convergence threshold in reward units")] = 0.05
     patience: Annotated[int, Field(ge=1, le=1000, description="iterations over which the gain is measured")] = 5
     extended_after: Annotated[

@@ -206,10 +206,11 @@ class Verdict:
     score: float | None  # 1..5; None: no verdict could be read, left out of every mean
     method: VerdictMethod
     reason: str = ""  # why there is no score; reasons for scores are asked for separately
+    repeat: int = 0  # the same question asked again, to learn how a judge agrees with itself
 
 
 class ScoreRow(NamedTuple):
-    """A verdict joined with the sample it judges: what scores are computed from."""
+    """A verdict joined with the sample it judges: what scores are computed from. Repeated verdicts are left out."""
 
     fingerprint: str
     seed_id: str
@@ -218,6 +219,20 @@ class ScoreRow(NamedTuple):
     judge: str
     metric: str
     score: float | None  # 1..5
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What an iteration had judged: a node's samples on these seed inputs under a version.
+
+    Scores are made of looks and not of whatever verdicts there are: verdicts of iterations still under way are stored
+    too, and must not count before their iteration does.
+    """
+
+    iteration: int
+    node: int
+    version: str
+    seeds: tuple[str, ...]  # seed input ids
 
 
 @dataclass(frozen=True, slots=True)

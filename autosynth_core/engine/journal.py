@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from autosynth_core.judging import WORKFLOW_METRICS, WORKFLOW_VERSION, read_workflow_scores
-from autosynth_core.records import Event, MetricSet, Node, Sample, ScoreRow, Verdict
+from autosynth_core.records import Event, Look, MetricSet, Node, Sample, ScoreRow, Verdict
 from autosynth_core.store import Store
 
 __all__ = ["StoreJournal"]
@@ -81,9 +81,12 @@ class StoreJournal:
         self._require_owned()
         self._store.put_node(node)
 
-    def put_outcome(self, node: Node, message: str) -> None:
+    def put_outcome(self, node: Node, looks: Sequence[Look], message: str) -> None:
         self._require_owned()
-        self._store.put_outcome(node, [self._event(node.state.value, message, node.number)])
+        self._store.put_outcome(node, [self._event(node.state.value, message, node.number)], looks)
+
+    def looks(self) -> list[Look]:
+        return self._store.looks(self._run_id)
 
     def event(self, kind: str, message: str, node: int | None = None) -> None:
         self._require_owned()

@@ -1,9 +1,9 @@
 """From verdicts to rewards: the arithmetic alone, pure and free of models.
 
-Owns the mean over metrics and replicates, the paired comparison of a child with its parent, the linking of scores
-across metric-set versions, and the reward R(W) = (1 - w) sample(W) + w workflow(W) (paper, "Dataset-Free Hybrid
-Reward"). Leaves to others which verdicts are asked for (``sample_judge``), how they are kept (the store) and what
-is done with a reward (the search).
+Owns the mean over metrics and replicates, the paired comparison of a child with its parent, and the reward
+R(W) = (1 - w) sample(W) + w workflow(W) (paper, "Dataset-Free Hybrid Reward"). Leaves to others which verdicts are
+asked for (``sample_judge``), how they are kept (the store), how scores under different metric sets come onto one
+scale (``scale``) and what is done with a reward (the search).
 
 Scores are on the judges' scale 1..5, keyed by seed input. A verdict that could not be read is left out of every
 mean; it never counts as a low score.
@@ -23,9 +23,8 @@ from autosynth_core.records import Comparison, Metric, MetricSet, Reward, Sample
 __all__ = [
     "Difference",
     "difference",
-    "link",
+    "hybrid_reward",
     "read_workflow_scores",
-    "reward",
     "score_rows",
     "seed_scores",
     "t_quantile",
@@ -119,50 +118,23 @@ def difference(child: Mapping[str, float], parent: Mapping[str, float]) -> Diffe
     return Difference(*interval, len(pairs), _compare(interval, len(pairs)))
 
 
-def link(
-    child: Mapping[str, float], parent_same_version: Mapping[str, float], parent_linked: Mapping[str, float]
-) -> dict[str, float]:
-    """The child's scores on the scale of the first metric set: ``L_child[s] = L_parent[s] + (child[s] - parent_v[s])``.
+def hybrid_reward(sample: float, low: float, high: float, workflow: float, weight: float, n: int) -> Reward:
+    """R = (1 - w) * sample + w * workflow (paper: w = 0.5), all scores on 1..5; ``low`` to ``high`` is the sample's 95%.
 
-    ``child`` and ``parent_same_version`` are judged under the same version; ``parent_linked`` is the parent's own
-    linked score (the first workflow's is its score under the first version). Where the parent lacks a seed input,
-    its mean offset ``mean(L_parent - parent_v)`` stands in, or seed inputs would be lost at every link. Without a
-    seed input that all three share there is no link: empty. Not clipped: a chain of gains may leave 1..5, and
-    clipping it would hide every further gain. The error grows with the number of links (docs/judging.md).
-    """
-    shared = child.keys() & parent_same_version.keys() & parent_linked.keys()
-    if not shared:
-        return {}
-    offsets = {seed: parent_linked[seed] - parent_same_version[seed] for seed in shared}
-    mean_offset = fmean(offsets[seed] for seed in sorted(shared))
-    return {seed: child[seed] + offsets.get(seed, mean_offset) for seed in sorted(child)}
-
-
-def reward(linked: Mapping[str, float], workflow_scores: Sequence[float], weight: float) -> Reward | None:
-    """R = (1 - w) * sample + w * workflow (paper: w = 0.5), from linked scores a seed input and workflow scores, 1..5.
-
-    None where the sample part has no score, or the workflow part has none and counts (w > 0). With w = 0 and no
-    workflow score, ``workflow`` is NaN and has no share. The 95% t interval is over seed inputs and of the sample
-    part alone: the workflow part is taken as given. With one seed input the sample part may be anything in 0..1.
-    The interval is clipped to 0..1, which it leaves only to keep holding the total of a chain that has left it.
+    The workflow part is taken as given. The interval is clipped to 0..1, which it leaves only to keep holding the
+    total of a linked score that has left it. ``n`` is how many seed inputs stand behind the sample part.
     """
     if not 0.0 <= weight <= 1.0:
         raise ValueError(f"the workflow's share of the reward must be in 0..1, not {weight}")
-    if not linked or (weight > 0 and not workflow_scores):
-        return None
-    samples = [to_reward(linked[seed]) for seed in sorted(linked)]
-    sample = fmean(samples)
-    workflow = to_reward(fmean(workflow_scores)) if workflow_scores else math.nan
-    given = weight * workflow if weight > 0 else 0.0
-    total = (1 - weight) * sample + given
-    low, high = (0.0, 1.0) if len(samples) < 2 else _t_interval(samples)[2:]
+    given = weight * to_reward(workflow)
+    total, lowest, highest = ((1 - weight) * to_reward(each) + given for each in (sample, low, high))
     return Reward(
         total=total,
-        sample=sample,
-        workflow=workflow,
-        low=min(total, max(0.0, (1 - weight) * low + given)),
-        high=max(total, min(1.0, (1 - weight) * high + given)),
-        n=len(samples),
+        sample=to_reward(sample),
+        workflow=to_reward(workflow),
+        low=min(total, max(0.0, lowest)),
+        high=max(total, min(1.0, highest)),
+        n=n,
     )
 
 

@@ -1,53 +1,74 @@
 """Convergence: when nothing worth having is left to be gained.
 
 The paper stops when the mean of the top three has not moved by epsilon = 0.05 for some iterations. With a noisy judge
-that rule stops early about half of the time, so the bound is put on the gain's upper end instead of on the gain.
+that rule stops early about half of the time, so the default puts the bound on the gain's upper end instead of on the
+gain. All figures are in reward units (0..1).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from statistics import fmean
 
-from autosynth_core.judging import difference
+import numpy as np
+
+from autosynth_core.config import Convergence
+from autosynth_core.judging import Scale
 from autosynth_core.search.scores import NodeScore
 
-__all__ = ["TopMean", "converged", "gain_upper_bound", "top_mean"]
+__all__ = ["TOP", "converged", "gain_upper_bound", "top"]
+
+TOP = 3
+_Z95 = 1.959963984540054
 
 
-@dataclass(frozen=True, slots=True)
-class TopMean:
-    """The mean of the best few workflows at one moment: per seed input (score 1..5) and workflow part (1..5)."""
-
-    linked: Mapping[str, float]
-    workflow: float
-    size: int
+def top(scores: Mapping[int, NodeScore]) -> tuple[int, ...]:
+    """The three nodes with the highest rewards, fewer where there are fewer, best first."""
+    return tuple(sorted(scores, key=lambda number: (-scores[number].reward.total, number))[:TOP])
 
 
-def top_mean(scores: Sequence[NodeScore], top: int = 3) -> TopMean:
-    """The mean over the ``top`` scores with the highest rewards (fewer where there are fewer; at least one)."""
-    best = sorted(scores, key=lambda score: (-score.reward.total, score.node))[:top]
-    shared = set.intersection(*(set(score.linked) for score in best))
-    linked = {seed: fmean(score.linked[seed] for score in best) for seed in sorted(shared)}
-    return TopMean(linked, fmean(score.workflow_score for score in best), len(best))
+def gain_upper_bound(
+    before: Sequence[int], now: Sequence[int], scores: Mapping[int, NodeScore], scale: Scale, weight: float
+) -> float:
+    """Upper 95% bound of what the mean reward of the top three gained between two moments.
 
-
-def gain_upper_bound(before: TopMean, now: TopMean, weight: float) -> float:
-    """Upper 95% bound, in reward units, of what the top three gained between two moments.
-
-    The sample part is paired over seed inputs (t interval); the workflow part is taken as exact.
+    Both means are taken on today's scale: what was learned since about the earlier top counts. What is uncertain about
+    nodes in both cancels. The workflow part is taken as exact.
     """
-    sample = difference(now.linked, before.linked)
-    return ((1 - weight) * sample.high + weight * (now.workflow - before.workflow)) / 4
+    contrast = np.zeros(len(scale.nodes))
+    for group, sign in ((now, 1.0), (before, -1.0)):
+        for number in group:
+            contrast[scale.nodes.index(number)] += sign / len(group)
+    sd = math.sqrt(max(0.0, float(contrast @ scale.covariance @ contrast)))
+    gain = _mean(now, scores) - _mean(before, scores)
+    return gain + (1 - weight) * _Z95 * sd / 4
 
 
-def converged(history: Sequence[TopMean], *, epsilon: float, patience: int, weight: float) -> bool:
-    """Whether the gain over the last ``patience`` scored children is below ``epsilon`` with 95% confidence.
+def converged(
+    history: Sequence[tuple[int, ...]],
+    scores: Mapping[int, NodeScore],
+    scale: Scale,
+    rule: Convergence,
+    *,
+    epsilon: float,
+    patience: int,
+    weight: float,
+) -> bool:
+    """Whether the search may stop. ``history`` holds the top three after each scored child, in order.
 
-    ``history`` has one entry a scored child, in order. False while fewer than ``patience`` children have followed a
-    full top group: a mean over fewer nodes is no mean of the top three.
+    ``bound``: the gain over the last ``patience`` scored children is below ``epsilon`` with 95% confidence. ``paper``:
+    the mean of the top three moved by less than ``epsilon`` over them. ``unchanged``: the top three are the same ones
+    throughout (AFlow with z = 0). False while fewer than ``patience`` children have followed a full top group.
     """
-    if len(history) <= patience or history[-1 - patience].size < history[-1].size:
+    if rule is Convergence.NEVER or len(history) <= patience or len(history[-1 - patience]) < len(history[-1]):
         return False
-    return gain_upper_bound(history[-1 - patience], history[-1], weight) < epsilon
+    before, now = history[-1 - patience], history[-1]
+    if rule is Convergence.UNCHANGED:
+        return all(each == now for each in history[-1 - patience :])
+    if rule is Convergence.PAPER:
+        return abs(_mean(now, scores) - _mean(before, scores)) < epsilon
+    return gain_upper_bound(before, now, scores, scale, weight) < epsilon
+
+
+def _mean(group: Sequence[int], scores: Mapping[int, NodeScore]) -> float:
+    return sum(scores[number].reward.total for number in group) / len(group)

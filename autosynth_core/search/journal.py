@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from autosynth_core.records import MetricSet, Node, Sample, ScoreRow, Verdict
+from autosynth_core.records import Look, MetricSet, Node, Sample, ScoreRow, Verdict
 
 __all__ = ["Journal"]
 
@@ -52,8 +52,12 @@ class Journal(Protocol):
         """Store a node that is under way."""
         ...
 
-    def put_outcome(self, node: Node, message: str) -> None:
-        """Store a finished node and its line in the feed, both or neither."""
+    def put_outcome(self, node: Node, looks: Sequence[Look], message: str) -> None:
+        """Store a finished node, what its iteration looked at, and its line in the feed: all or nothing."""
+        ...
+
+    def looks(self) -> list[Look]:
+        """What finished iterations looked at."""
         ...
 
     def event(self, kind: str, message: str, node: int | None = None) -> None:

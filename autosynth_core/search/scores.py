@@ -1,61 +1,159 @@
-"""Scores as queries: what each node is worth, computed from stored samples' verdicts, never stored.
+"""Scores as queries: what each node is worth, computed from the looks that iterations took, never stored.
 
-A child is compared with its parent on the same seed inputs under the same metric set, and its linked scores are its
-parent's plus that difference (``judging.reward.link``), so that nodes judged under different metric sets stay
-comparable. Pure: rows in, values out; the engine, the pages and the commands all read the same numbers from here.
+A look says which samples were judged under which metric set; its verdicts become observations, all observations
+together one scale (``judging.scale``), and that scale the rewards, so that nodes judged under different metric sets
+stay comparable. Pure: rows in, values out; the engine, the pages and the commands all read the same numbers from here.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import NamedTuple
 
-from autosynth_core.judging import Difference, difference, link, reward, seed_scores
-from autosynth_core.records import MetricSet, Node, NodeState, Reward, ScoreRow
+from autosynth_core.config import Scoring
+from autosynth_core.judging import (
+    Difference,
+    Observation,
+    Quality,
+    Scale,
+    Spread,
+    difference,
+    estimate_spread,
+    fit_scale,
+    raw_scale,
+    hybrid_reward,
+    seed_scores,
+)
+from autosynth_core.records import Look, MetricSet, Node, NodeState, Reward, ScoreRow
 
-__all__ = ["NodeScore", "best", "node_scores", "score_node", "visits", "with_failures"]
+__all__ = ["DEFAULT_SPREAD", "Board", "NodeScore", "best", "observe", "score_nodes", "visits", "with_failures"]
 
-MIN_SCORED_SHARE = 0.5  # of the parent's seed inputs; with fewer a node stays unscored
+# Before anything is known of a judge: about what an A/A stage finds with a capable one.
+DEFAULT_SPREAD = Spread(sample=0.4, judge=0.2)
 
 
 @dataclass(frozen=True, slots=True)
 class NodeScore:
     """What a node is worth.
 
-    ``linked`` maps seed input ids to linked scores (about 1..5, not clipped); ``sample_score`` is their mean and
-    ``workflow_score`` the mean of the workflow verdicts, 1..5. ``against_parent`` is None for the root.
+    ``quality`` is the linked sample score (about 1..5, not clipped) and ``workflow_score`` the mean of the workflow
+    verdicts, 1..5. ``against_parent`` is the paired comparison on the seed inputs that both were judged on under the
+    same version; None for the root.
     """
 
     node: int
     reward: Reward
-    linked: Mapping[str, float]
-    sample_score: float
+    quality: Quality
     workflow_score: float
     against_parent: Difference | None
 
+    @property
+    def sample_score(self) -> float:
+        """The linked sample score, 1..5."""
+        return self.quality.mean
 
-def score_node(
-    number: int,
-    own: Mapping[str, float],
-    parent_same_version: Mapping[str, float] | None,
-    parent: NodeScore | None,
-    workflow_scores: Sequence[float],
+
+class Board(NamedTuple):
+    """All scores of a run at one moment, and the scale they stand on."""
+
+    scores: Mapping[int, NodeScore]
+    scale: Scale | None  # None while nothing is scored
+
+
+def observe(
+    looks: Iterable[Look], nodes: Mapping[int, Node], rows: Iterable[ScoreRow], metric_sets: Mapping[str, MetricSet],
+    failed: Mapping[str, Collection[str]],
+) -> list[Observation]:
+    """The observations behind these looks, each (node, version, seed input) once.
+
+    ``rows`` are one judge's verdicts on samples of the run; ``failed`` maps fingerprints to the ids of seed inputs on
+    which the workflow's own code failed: they count as the lowest score.
+    """
+    by_pair: dict[tuple[str, str], list[ScoreRow]] = defaultdict(list)
+    for row in rows:
+        by_pair[row.fingerprint, row.version].append(row)
+    wanted: dict[tuple[int, str], set[str]] = defaultdict(set)
+    for look in looks:
+        if look.node in nodes and look.version in metric_sets:
+            wanted[look.node, look.version].update(look.seeds)
+    found = []
+    for (node, version), seeds in sorted(wanted.items()):
+        fingerprint = nodes[node].fingerprint
+        scores = seed_scores(by_pair[fingerprint, version], metric_sets[version])
+        whole = with_failures(scores, failed.get(fingerprint, ()))
+        found += [Observation(node, version, seed, whole[seed]) for seed in sorted(seeds & whole.keys())]
+    return found
+
+
+def score_nodes(
+    nodes: Iterable[Node],
+    observations: Sequence[Observation],
+    workflow_scores: Mapping[str, Sequence[float]],
+    *,
     weight: float,
-) -> NodeScore | None:
-    """The score of one node from seed scores (seed id -> 1..5) under its version; None where too little is scored."""
-    if parent is None or parent_same_version is None:
-        linked, against = dict(own), None
+    scoring: Scoring = Scoring.LINKED,
+    before: Spread = DEFAULT_SPREAD,
+) -> Board:
+    """The scores of all scored nodes, from one fit.
+
+    ``workflow_scores`` maps fingerprints to the scores (1..5) of the program itself; ``weight`` is its share of the
+    reward; ``before`` is the spread measured at the start of the run. ``scoring`` raw leaves scores as they come.
+    """
+    scored = {node.number: node for node in nodes if node.state is NodeState.SCORED}
+    used = [each for each in observations if each.node in scored]
+    if not any(each.node == 0 for each in used):
+        return Board({}, None)
+    parents = {number: node.parent for number, node in scored.items()}
+    spread = estimate_spread(used, before)
+    if scoring is Scoring.RAW:
+        scale = raw_scale(used, {number: node.metric_version for number, node in scored.items()}, spread)
     else:
-        linked = link(own, parent_same_version, parent.linked)
-        against = difference(own, parent_same_version)
-        if len(linked) < MIN_SCORED_SHARE * len(parent.linked):
-            return None
-    worth = reward(linked, workflow_scores, weight)
-    if worth is None or not linked or not workflow_scores:
-        return None
-    return NodeScore(number, worth, linked, fmean(linked.values()), fmean(workflow_scores), against)
+        scale = fit_scale(used, parents, spread, scored[0].metric_version)
+    paired = _by_version(used)
+    seen = _seen(used)
+    scores = {}
+    for number in scale.nodes:
+        node = scored[number]
+        given = workflow_scores.get(node.fingerprint, ())
+        if given or weight == 0:
+            against = None if node.parent is None else _against(paired, node, node.parent)
+            scores[number] = _score(
+                scale, number, fmean(given) if given else math.nan, weight, len(seen[number]), against
+            )
+    return Board(scores, scale)
+
+
+def _score(scale: Scale, number: int, workflow: float, weight: float, n: int, against: Difference | None) -> NodeScore:
+    quality = scale.quality(number)
+    worth = hybrid_reward(quality.mean, quality.low, quality.high, workflow, weight, n)
+    return NodeScore(number, worth, quality, workflow, against)
+
+
+def _seen(observations: Iterable[Observation]) -> dict[int, set[str]]:
+    """The seed inputs each node was looked at on."""
+    seen: dict[int, set[str]] = defaultdict(set)
+    for each in observations:
+        seen[each.node].add(each.seed)
+    return seen
+
+
+def _by_version(observations: Iterable[Observation]) -> dict[tuple[int, str], dict[str, float]]:
+    found: dict[tuple[int, str], dict[str, float]] = defaultdict(dict)
+    for each in observations:
+        found[each.node, each.version][each.seed] = each.score
+    return found
+
+
+def _against(paired: Mapping[tuple[int, str], Mapping[str, float]], node: Node, parent: int) -> Difference:
+    """The paired comparison under the version that both have the most seed inputs in common."""
+    versions = {version for number, version in paired if number == node.number}
+    pairs = [(paired[node.number, version], paired.get((parent, version), {})) for version in sorted(versions)]
+    child, other = max(pairs, key=lambda pair: len(pair[0].keys() & pair[1].keys()), default=({}, {}))
+    return difference(child, other)
 
 
 def with_failures(scores: Mapping[str, float], failed: Collection[str]) -> dict[str, float]:
@@ -65,46 +163,6 @@ def with_failures(scores: Mapping[str, float], failed: Collection[str]) -> dict[
     left out all the same: that is no fault of the workflow's.
     """
     return {**scores, **dict.fromkeys(sorted(failed), 1.0)}
-
-
-def node_scores(
-    nodes: Sequence[Node],
-    sample_rows: Iterable[ScoreRow],
-    metric_sets: Mapping[str, MetricSet],
-    workflow_rows: Mapping[str, Sequence[float]],
-    failed: Mapping[str, Collection[str]],
-    weight: float,
-) -> dict[int, NodeScore]:
-    """Scores of all scored nodes, by number.
-
-    ``sample_rows`` are the judge's verdicts on the run's samples, ``metric_sets`` maps versions to sets, and
-    ``workflow_rows`` fingerprints to their workflow scores (1..5), ``failed`` fingerprints to the ids of the seed
-    inputs on which they failed. Parents are scored before children.
-    """
-    rows: dict[tuple[str, str], list[ScoreRow]] = defaultdict(list)
-    for row in sample_rows:
-        rows[row.fingerprint, row.version].append(row)
-
-    def seeds(node: Node, version: str) -> dict[str, float]:
-        scored = seed_scores(rows[node.fingerprint, version], metric_sets[version])
-        return with_failures(scored, failed.get(node.fingerprint, ()))
-
-    by_number = {node.number: node for node in nodes}
-    scores: dict[int, NodeScore] = {}
-    for node in sorted(nodes, key=lambda each: each.number):
-        if node.state is not NodeState.SCORED or node.metric_version not in metric_sets:
-            continue
-        if node.parent is not None and node.parent not in scores:
-            continue
-        version = node.metric_version
-        parent_seeds = None if node.parent is None else seeds(by_number[node.parent], version)
-        parent = None if node.parent is None else scores[node.parent]
-        score = score_node(
-            node.number, seeds(node, version), parent_seeds, parent, workflow_rows.get(node.fingerprint, ()), weight
-        )
-        if score is not None:
-            scores[node.number] = score
-    return scores
 
 
 def best(scores: Mapping[int, NodeScore]) -> int | None:

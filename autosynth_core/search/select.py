@@ -1,6 +1,6 @@
 """Selection: which workflow is changed next.
 
-Four strategies behind one Protocol. All of them look only at committed results and at what is in flight, and draw
+Five strategies behind one Protocol. All of them look only at committed results and at what is in flight, and draw
 from the ``Random`` they are given, so that a run with the same seed and answers takes the same path.
 """
 
@@ -13,10 +13,11 @@ from typing import Protocol
 from autosynth_core.config import Strategy
 from autosynth_core.search.tree import Tree
 
-__all__ = ["Select", "best_of_n", "random_node", "soft_top_k", "strategy", "uct"]
+__all__ = ["Select", "aflow", "best_of_n", "random_node", "soft_top_k", "strategy", "uct"]
 
 _UNIFORM_SHARE = 0.3  # of the probability, spread evenly (AFlow's mix)
 _SHARPNESS = 20.0  # per reward unit: a gap of 0.05 gives odds of e to 1 within the softmax
+_AFLOW_POOL = 4
 _EXPLORATION = math.sqrt(2)
 _WIDENING_FACTOR, _WIDENING_EXPONENT = 1.5, 0.5
 
@@ -38,6 +39,8 @@ def strategy(name: Strategy, top_k: int) -> Select:
             return best_of_n
         case Strategy.RANDOM:
             return random_node
+        case Strategy.AFLOW:
+            return aflow
 
 
 def soft_top_k(tree: Tree, random: Random, k: int = 3) -> int:
@@ -47,14 +50,25 @@ def soft_top_k(tree: Tree, random: Random, k: int = 3) -> int:
     number of expansions of that node in flight, so that parallel workers do not all pile on the same parent.
     """
     top = tree.scored[:k]
-    rewards = [tree.scores[number].reward.total for number in top]
+    mixed = _mix([tree.scores[number].reward.total for number in top])
+    weights = [weight / (1 + tree.pending(number)) for number, weight in zip(top, mixed, strict=True)]
+    return random.choices(top, weights)[0]
+
+
+def _mix(rewards: list[float]) -> list[float]:
+    """AFlow's probabilities: part uniform, part softmax."""
     peak = max(rewards)
     soft = [math.exp(_SHARPNESS * (reward - peak)) for reward in rewards]
-    weights = [
-        (_UNIFORM_SHARE / len(top) + (1 - _UNIFORM_SHARE) * share / sum(soft)) / (1 + tree.pending(number))
-        for number, share in zip(top, soft, strict=True)
-    ]
-    return random.choices(top, weights)[0]
+    return [_UNIFORM_SHARE / len(rewards) + (1 - _UNIFORM_SHARE) * share / sum(soft) for share in soft]
+
+
+def aflow(tree: Tree, random: Random) -> int:
+    """AFlow's rule: the first workflow and the best others, four at most, drawn as in ``soft_top_k``.
+
+    What is in flight does not count, and neither do visits.
+    """
+    pool = [0, *(number for number in tree.scored if number != 0)][:_AFLOW_POOL]
+    return random.choices(pool, _mix([tree.scores[number].reward.total for number in pool]))[0]
 
 
 def uct(tree: Tree, random: Random) -> int:

@@ -29,16 +29,15 @@ class Tree:
         self.in_flight: dict[int, int] = {}  # iteration -> the parent it expands
         self.options: dict[str, list[tuple[str, str]]] = {}  # program -> what ``expand`` found can be done to it
 
-    def add(self, node: Node, score: NodeScore | None) -> None:
-        """Commit a finished node. Raises ValueError when its parent is unknown or the number is taken."""
+    def add(self, node: Node) -> None:
+        """Commit a finished node; its score comes with the next ``scores``. Raises ValueError when its parent is
+        unknown or the number is taken."""
         if node.number in self.nodes or (node.parent is not None and node.parent not in self.nodes):
             raise ValueError(f"node {node.number} can't be added below {node.parent}")
         self.nodes[node.number] = node
         self.in_flight.pop(node.number, None)
         if node.parent is not None:
             self.children.setdefault(node.parent, []).append(node.number)
-        if score is not None and node.state is NodeState.SCORED:
-            self.scores[node.number] = score
 
     @property
     def scored(self) -> list[int]:

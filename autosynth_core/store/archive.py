@@ -247,6 +247,17 @@ _KINDS: Mapping[str, _Kind] = {
             "score": _or_none(_is_score),
             "method": _is_one_of(VerdictMethod),
             "reason": _is_text,
+            "repeat": _is_count,
+        },
+    ),
+    "look": _Kind(
+        "looks",
+        {
+            "run_id": _is_name,
+            "iteration": _is_count,
+            "node": _is_count,
+            "version": _is_name,
+            "seeds": _reads(_texts),
         },
     ),
     "event": _Kind(

@@ -102,12 +102,21 @@ _FIRST_TABLES = (
         prompt_hash TEXT NOT NULL,
         score REAL,  -- NULL: no verdict could be read; left out of every mean
         method TEXT NOT NULL,
-        reason TEXT NOT NULL
+        reason TEXT NOT NULL,
+        repeat INTEGER NOT NULL
     )""",
     # A verdict that could not be read must not keep out the one that a later attempt gives.
     """CREATE UNIQUE INDEX verdicts_once
-        ON verdicts(run_id, subject, metric, version, judge, prompt_hash, (score IS NULL))""",
+        ON verdicts(run_id, subject, metric, version, judge, prompt_hash, repeat, (score IS NULL))""",
     "CREATE INDEX verdicts_of_run ON verdicts(run_id)",  # in the order given, without sorting
+    """CREATE TABLE looks (
+        run_id TEXT NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+        iteration INTEGER NOT NULL,
+        node INTEGER NOT NULL,
+        version TEXT NOT NULL,
+        seeds TEXT NOT NULL,  -- JSON
+        PRIMARY KEY (run_id, iteration, node, version)
+    )""",
     """CREATE TABLE metric_sets (
         version TEXT PRIMARY KEY,
         metrics TEXT NOT NULL  -- JSON
@@ -198,6 +207,7 @@ _SHOWN = (
     "nodes",
     "samples",
     "verdicts",
+    "looks",
     "run_metric_sets",
     "call_uses",
     "call_failures",

@@ -22,6 +22,7 @@ from autosynth_core.records import (
     FieldKind,
     Form,
     Gate,
+    Look,
     Metric,
     MetricSet,
     Node,
@@ -218,7 +219,8 @@ NODE = (
     "repairs, metric_version, duplicate_of"
 )
 SAMPLE = "id, run_id, fingerprint, seed_id, replicate, state, ms, reason, seed, output"
-VERDICT = "run_id, subject, metric, version, judge, prompt_hash, score, method, reason"
+VERDICT = "run_id, subject, metric, version, judge, prompt_hash, score, method, reason, repeat"
+LOOK = "run_id, iteration, node, version, seeds"
 EVENT = "run_id, at, kind, message, node"
 FEEDBACK = "run_id, sample_id, rating, reasons, comment, edited, at"
 
@@ -282,13 +284,24 @@ def read_sample(row: Row) -> Sample:
 def verdict_row(verdict: Verdict, run_id: str) -> Row:
     return (
         run_id, verdict.subject, verdict.metric, verdict.version, verdict.judge, verdict.prompt_hash, verdict.score,
-        verdict.method, verdict.reason,
+        verdict.method, verdict.reason, verdict.repeat,
     )  # fmt: skip
 
 
 def read_verdict(row: Row) -> Verdict:
-    _, subject, metric, version, judge, prompt_hash, score, method, reason = row
-    return Verdict(subject, text(metric), version, text(judge), prompt_hash, score, VerdictMethod(method), text(reason))
+    _, subject, metric, version, judge, prompt_hash, score, method, reason, repeat = row
+    return Verdict(
+        subject, text(metric), version, text(judge), prompt_hash, score, VerdictMethod(method), text(reason), repeat
+    )
+
+
+def look_row(look: Look, run_id: str) -> Row:
+    return (run_id, look.iteration, look.node, look.version, to_json(look.seeds))
+
+
+def read_look(row: Row) -> Look:
+    _, iteration, node, version, seeds = row
+    return Look(iteration, node, version, tuple(json.loads(seeds)))
 
 
 def metrics_to_json(metric_set: MetricSet) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from autosynth_core.records import Event, Feedback, MetricSet, Node, Sample, SampleState, ScoreRow, Verdict
+from autosynth_core.records import Event, Feedback, Look, MetricSet, Node, Sample, SampleState, ScoreRow, Verdict
 from autosynth_core.store import rows
 from autosynth_core.store.connections import Connection, Connections
 from autosynth_core.store.rows import RunMetricSet, WorkflowScore
@@ -42,10 +42,13 @@ class Tree:
         """Insert the node, or replace the one of the same number."""
         self.put_outcome(node, ())
 
-    def put_outcome(self, node: Node, events: Sequence[Event]) -> None:
-        """A node and what is to be said about it, both or neither."""
+    def put_outcome(self, node: Node, events: Sequence[Event], looks: Sequence[Look] = ()) -> None:
+        """A node, what its iteration looked at and what is to be said about it: all or nothing."""
+        sql = f"INSERT INTO looks ({rows.LOOK}) VALUES ({rows.marks(rows.LOOK)}) ON CONFLICT DO NOTHING"
         with self._db.write() as db:
             _put_node(db, node)
+            for look in looks:
+                db.put(sql, rows.look_row(look, node.run_id))
             for event in events:
                 _add_event(db, event)
 
@@ -59,6 +62,14 @@ class Tree:
         with self._db.read() as db:
             found = db.put(f"SELECT {rows.NODE} FROM nodes WHERE run_id = ? ORDER BY number", (run_id,)).fetchall()
         return [rows.read_node(row) for row in found]
+
+    def looks(self, run_id: str) -> list[Look]:
+        """What finished iterations looked at, in their order."""
+        with self._db.read() as db:
+            found = db.put(
+                f"SELECT {rows.LOOK} FROM looks WHERE run_id = ? ORDER BY iteration, node, version", (run_id,)
+            ).fetchall()
+        return [rows.read_look(row) for row in found]
 
     # --- samples
 
@@ -112,7 +123,7 @@ class Tree:
     def sample_scores(
         self, run_id: str, *, fingerprint: str | None = None, version: str | None = None, judge: str | None = None
     ) -> list[ScoreRow]:
-        """Every readable verdict on a sample of the run, in the order given; unread verdicts are left out.
+        """Every readable verdict on a sample of the run, in the order given; unread and repeated ones are left out.
 
         Of one workflow, one version of the metrics or one judge where given.
         """
@@ -123,7 +134,7 @@ class Tree:
             found = db.put(
                 "SELECT fingerprint, seed_id, replicate, version, judge, metric, score "
                 f"FROM {tables} ON samples.id = subject AND samples.run_id = verdicts.run_id "
-                f"WHERE {where} AND score IS NOT NULL ORDER BY verdicts.id",
+                f"WHERE {where} AND score IS NOT NULL AND repeat = 0 ORDER BY verdicts.id",
                 values,
             ).fetchall()
         return [ScoreRow._make(row) if type(row[5]) is type(row[4]) is str else _decoded(row) for row in found]

@@ -6,6 +6,8 @@ CREATE TRIGGER events_insert_shows AFTER INSERT ON events BEGIN UPDATE run_chang
 CREATE TRIGGER events_update_shows AFTER UPDATE ON events BEGIN UPDATE run_changes SET n = n + 1 WHERE run_id = new.run_id; END;
 CREATE TRIGGER feedback_insert_shows AFTER INSERT ON feedback BEGIN UPDATE run_changes SET n = n + 1 WHERE run_id = new.run_id; END;
 CREATE TRIGGER feedback_update_shows AFTER UPDATE ON feedback BEGIN UPDATE run_changes SET n = n + 1 WHERE run_id = new.run_id; END;
+CREATE TRIGGER looks_insert_shows AFTER INSERT ON looks BEGIN UPDATE run_changes SET n = n + 1 WHERE run_id = new.run_id; END;
+CREATE TRIGGER looks_update_shows AFTER UPDATE ON looks BEGIN UPDATE run_changes SET n = n + 1 WHERE run_id = new.run_id; END;
 CREATE TRIGGER nodes_insert_shows AFTER INSERT ON nodes BEGIN UPDATE run_changes SET n = n + 1 WHERE run_id = new.run_id; END;
 CREATE TRIGGER nodes_update_shows AFTER UPDATE ON nodes BEGIN UPDATE run_changes SET n = n + 1 WHERE run_id = new.run_id; END;
 CREATE TRIGGER requests_insert_shows AFTER INSERT ON requests BEGIN UPDATE run_changes SET n = n + 1 WHERE run_id = new.run_id; END;
@@ -90,6 +92,14 @@ CREATE TABLE leases (
         owner TEXT NOT NULL,
         acquired REAL NOT NULL,
         heartbeat REAL NOT NULL
+    );
+CREATE TABLE looks (
+        run_id TEXT NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+        iteration INTEGER NOT NULL,
+        node INTEGER NOT NULL,
+        version TEXT NOT NULL,
+        seeds TEXT NOT NULL,  -- JSON
+        PRIMARY KEY (run_id, iteration, node, version)
     );
 CREATE TABLE metric_sets (
         version TEXT PRIMARY KEY,
@@ -177,7 +187,8 @@ CREATE TABLE verdicts (
         prompt_hash TEXT NOT NULL,
         score REAL,  -- NULL: no verdict could be read; left out of every mean
         method TEXT NOT NULL,
-        reason TEXT NOT NULL
+        reason TEXT NOT NULL,
+        repeat INTEGER NOT NULL
     );
 CREATE INDEX call_failures_of_run ON call_failures(run_id, kind);
 CREATE INDEX call_uses_of_run ON call_uses(run_id, node, sample_id, paid);
@@ -194,4 +205,4 @@ CREATE INDEX runs_of_project ON runs(project_id);
 CREATE INDEX samples_of_run ON samples(run_id, fingerprint);
 CREATE INDEX verdicts_of_run ON verdicts(run_id);
 CREATE UNIQUE INDEX verdicts_once
-        ON verdicts(run_id, subject, metric, version, judge, prompt_hash, (score IS NULL));
+        ON verdicts(run_id, subject, metric, version, judge, prompt_hash, repeat, (score IS NULL));
