@@ -119,7 +119,7 @@ def difference(child: Mapping[str, float], parent: Mapping[str, float]) -> Diffe
 
 
 def hybrid_reward(sample: float, low: float, high: float, workflow: float, weight: float, n: int) -> Reward:
-    """R = (1 - w) * sample + w * workflow (paper: w = 0.5), all scores on 1..5; ``low`` to ``high`` is the sample's 95%.
+    """R = (1 - w) * sample + w * workflow (paper: w = 0.5), scores on 1..5; ``low`` to ``high`` is the sample's 95%.
 
     The workflow part is taken as given. The interval is clipped to 0..1, which it leaves only to keep holding the
     total of a linked score that has left it. ``n`` is how many seed inputs stand behind the sample part.

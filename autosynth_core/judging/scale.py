@@ -21,9 +21,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -204,12 +204,12 @@ class _Squares(NamedTuple):
 
 def _neighbours(nodes: Sequence[Mapping[str, float]]) -> list[tuple[Mapping[str, float], Mapping[str, float]]]:
     """Each node beside the one before: all pairs would count the same luck again and again."""
-    return list(zip(nodes, nodes[1:], strict=False))
+    return list(pairwise(nodes))
 
 
-def _within(pairs: object) -> _Squares:
+def _within(pairs: Iterable[tuple[Mapping[str, float], Mapping[str, float]]]) -> _Squares:
     squares, df = 0.0, 0
-    for one, other in pairs:  # type: ignore[attr-defined]
+    for one, other in pairs:
         shared = sorted(one.keys() & other.keys())
         if len(shared) > 1:
             differences = np.array([one[seed] - other[seed] for seed in shared])
@@ -271,7 +271,7 @@ def _solve(data: _Equations, families: Sequence[tuple[int, int]], step: float, d
         right[child] += weight * drift
         right[parent] -= weight * drift
     left[np.diag_indices_from(left)] += 1e-9  # a version that nothing ties down gets a wide interval, not an error
-    covariance = np.linalg.inv(left)
+    covariance: Matrix = np.linalg.inv(left).astype(np.float64)
     return covariance @ right, covariance
 
 

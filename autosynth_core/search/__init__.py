@@ -7,7 +7,7 @@ imports the store.
 
 from __future__ import annotations
 
-from autosynth_core.search.converge import TopMean, converged, top_mean
+from autosynth_core.search.converge import converged
 from autosynth_core.search.evaluate import Evaluator
 from autosynth_core.search.evidence import Weakness, in_words
 from autosynth_core.search.expand import Draft, Expander, Plan, plan_expansion
@@ -16,12 +16,13 @@ from autosynth_core.search.host import GeneratorHost
 from autosynth_core.search.journal import Journal
 from autosynth_core.search.mcts import Finished, Search, search_seeds
 from autosynth_core.search.rewriting import tries_rewriting
-from autosynth_core.search.scores import NodeScore, best, node_scores, visits
+from autosynth_core.search.scores import Board, NodeScore, best, observe, score_nodes, visits
 from autosynth_core.search.select import Select, strategy
 from autosynth_core.search.simulate import Simulator
 from autosynth_core.search.tree import Tree
 
 __all__ = [
+    "Board",
     "Draft",
     "Evaluator",
     "Expander",
@@ -33,17 +34,16 @@ __all__ = [
     "Search",
     "Select",
     "Simulator",
-    "TopMean",
     "Tree",
     "Weakness",
     "best",
     "converged",
     "in_words",
-    "node_scores",
+    "observe",
     "plan_expansion",
+    "score_nodes",
     "search_seeds",
     "strategy",
-    "top_mean",
     "tries_rewriting",
     "visits",
     "write_first_workflow",

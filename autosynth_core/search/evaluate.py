@@ -6,26 +6,27 @@ yardstick; whatever has a verdict already is not judged twice.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 from autosynth_core.config import RunSettings
 from autosynth_core.judging import (
     WORKFLOW_METRICS,
     WORKFLOW_VERSION,
+    Observation,
     judge_sample,
     judge_workflow,
     propose_metrics,
-    seed_scores,
     starting_metrics,
 )
 from autosynth_core.judging.concurrently import concurrently, one_by_one
 from autosynth_core.llm import Model
-from autosynth_core.records import MetricSet, Node, Sample, SampleState, Scope, Task, Workflow
+from autosynth_core.records import Look, MetricSet, Node, NodeState, Sample, SampleState, Scope, Task, Workflow
 from autosynth_core.search.journal import Journal
-from autosynth_core.search.scores import NodeScore, score_node, with_failures
+from autosynth_core.search.scores import observe
 
 __all__ = ["Evaluator"]
+
+MIN_SCORED_SHARE = 0.5  # of the seed inputs looked at; with fewer a node stays unscored
 
 
 class Evaluator:
@@ -49,6 +50,7 @@ class Evaluator:
         self._settings = settings
         self._one_slot = one_slot
         self._draw = draw
+        self._programs: dict[str, Sequence[float]] = {}
 
     @property
     def judge_model(self) -> Model:
@@ -92,44 +94,42 @@ class Evaluator:
         )
         return metrics
 
-    async def judge(
-        self,
-        number: int,
-        workflow: Workflow,
-        samples: Sequence[Sample],
-        parent_samples: Sequence[Sample],
-        metrics: MetricSet,
-    ) -> None:
-        """Store verdicts on the child's and the parent's samples under ``metrics``, and on the child's workflow."""
-        everything = [*samples, *parent_samples]
-        subjects = [sample.id for sample in everything]
-        done = self._journal.judged(subjects, metrics.version, self._judge.name)
-        usable = [sample for sample in everything if sample.state is SampleState.OK]
-
-        def work() -> Iterator[Coroutine[Any, Any, None]]:
-            yield from (self._judge_one(number, sample, metrics, done) for sample in usable)
-            yield self._judge_workflow(number, workflow)
-
+    async def look(self, number: int, node: Node, samples: Sequence[Sample], metrics: MetricSet) -> Look:
+        """Store verdicts on these samples of a node; those that are there already are not asked for again."""
+        done = self._journal.judged([sample.id for sample in samples], metrics.version, self._judge.name)
+        usable = [sample for sample in samples if sample.state is SampleState.OK]
         # One sample after another, the embedded model reads what they have in common, the task, only once.
-        await (one_by_one if self._one_slot else concurrently)(work())
+        gather = one_by_one if self._one_slot else concurrently
+        await gather(self._judge_one(number, sample, metrics, done) for sample in usable)
+        return Look(number, node.number, metrics.version, tuple(sample.seed.id for sample in samples))
 
-    def score(
-        self,
-        number: int,
-        node_fingerprint: str,
-        parent: Node | None,
-        parent_score: NodeScore | None,
-        metrics: MetricSet,
-    ) -> NodeScore | None:
-        """The node's score from what is stored."""
-        own = self._seed_scores(node_fingerprint, metrics)
-        parent_seeds = self._seed_scores(parent.fingerprint, metrics) if parent is not None else None
-        workflow_scores = self._journal.workflow_scores(node_fingerprint, self._judge.name)
-        return score_node(number, own, parent_seeds, parent_score, workflow_scores, self._settings.workflow_weight)
+    def observations(self, looks: Sequence[Look], nodes: Mapping[int, Node]) -> list[Observation]:
+        """What was seen in these looks."""
+        known = [look for look in looks if look.node in nodes]
+        rows = [
+            row
+            for fingerprint, version in sorted({(nodes[look.node].fingerprint, look.version) for look in known})
+            for row in self._journal.score_rows(fingerprint, version, self._judge.name)
+        ]
+        sets = {look.version: self._journal.metric_set(look.version) for look in known}
+        failed = {nodes[look.node].fingerprint: self._failed(nodes[look.node]) for look in known}
+        return observe(known, nodes, rows, sets, failed)
 
-    def _seed_scores(self, fingerprint: str, metrics: MetricSet) -> dict[str, float]:
-        rows = self._journal.score_rows(fingerprint, metrics.version, self._judge.name)
-        return with_failures(seed_scores(rows, metrics), self._journal.failed_seeds(fingerprint))
+    def is_scored(self, node: Node, look: Look, metrics: MetricSet) -> bool:
+        """Whether enough of a new node's verdicts could be read."""
+        seen = self.observations([look], {node.number: node})
+        program = self._journal.workflow_scores(node.fingerprint, self._judge.name)
+        return len(seen) >= MIN_SCORED_SHARE * len(look.seeds) and bool(program or self._settings.workflow_weight == 0)
+
+    def program_scores(self, nodes: Iterable[Node]) -> dict[str, Sequence[float]]:
+        """The scores (1..5) of each scored node's program, by fingerprint."""
+        for node in nodes:
+            if node.state is NodeState.SCORED and node.fingerprint not in self._programs:
+                self._programs[node.fingerprint] = self._journal.workflow_scores(node.fingerprint, self._judge.name)
+        return self._programs
+
+    def _failed(self, node: Node) -> set[str]:
+        return self._journal.failed_seeds(node.fingerprint)
 
     async def _judge_one(self, number: int, sample: Sample, metrics: MetricSet, done: set[tuple[str, str]]) -> None:
         missing = tuple(metric for metric in metrics.metrics if (sample.id, metric.name) not in done)
@@ -145,7 +145,8 @@ class Evaluator:
             )
             self._journal.put_verdicts(verdicts)
 
-    async def _judge_workflow(self, number: int, workflow: Workflow) -> None:
+    async def judge_program(self, number: int, workflow: Workflow) -> None:
+        """Store verdicts on the program itself, unless they are there."""
         done = self._journal.judged([workflow.fingerprint], WORKFLOW_VERSION, self._judge.name)
         if len(done) < len(WORKFLOW_METRICS.metrics):
             verdicts = await judge_workflow(

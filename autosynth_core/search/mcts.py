@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from random import Random
@@ -20,9 +20,12 @@ from typing import NamedTuple
 
 from autosynth_core.config import RunSettings
 from autosynth_core.errors import AutoSynthError, FirstWorkflowFailed, RunHalted
+from autosynth_core.judging import Observation
+from autosynth_core.judging.concurrently import concurrently
 from autosynth_core.records import (
     Form,
     Gate,
+    Look,
     MetricSet,
     Node,
     NodeState,
@@ -36,13 +39,14 @@ from autosynth_core.records import (
     Task,
     Workflow,
 )
+from autosynth_core.search.allocate import first_look, further_look, top_two
 from autosynth_core.search.backpropagate import backpropagate
-from autosynth_core.search.converge import TopMean, converged, top_mean
+from autosynth_core.search.converge import converged, top
 from autosynth_core.search.evaluate import Evaluator
 from autosynth_core.search.evidence import experience, find_weakness, in_words
 from autosynth_core.search.expand import Draft, Expander, Plan, plan_expansion
 from autosynth_core.search.journal import Journal
-from autosynth_core.search.scores import NodeScore
+from autosynth_core.search.scores import DEFAULT_SPREAD, Board, NodeScore, score_nodes
 from autosynth_core.search.select import strategy
 from autosynth_core.search.simulate import Simulator, failing_share
 from autosynth_core.search.tree import Tree
@@ -64,13 +68,25 @@ class Finished(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """A finished iteration, not yet part of the tree."""
+    """A finished iteration, not yet part of the tree. A node that is still RUNNING here is going to be scored."""
 
     node: Node
-    score: NodeScore | None
-    metrics: MetricSet | None
+    looks: tuple[Look, ...] = ()
+    metrics: MetricSet | None = None
     refreshed: bool = False  # whether its metric set came in with this iteration
     stored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What an iteration may rest on: everything committed when it was planned, and nothing later."""
+
+    programs: Mapping[str, int]  # fingerprint -> node
+    experience: Sequence[str]
+    in_force: MetricSet | None
+    observed: frozenset[tuple[int, str, str]]  # (node, version, seed input) of the parent
+    again: int | None  # the node to look at again
+    seeds: tuple[SeedInput, ...]  # on which
 
 
 class _Child(NamedTuple):
@@ -115,9 +131,16 @@ class Search:
         self._tree = Tree()
         self._plans: dict[int, Plan] = {}
         self._in_force: MetricSet | None = None
-        self._history: list[TopMean] = []
+        self._history: list[tuple[int, ...]] = []
+        self._observations: dict[tuple[int, str, str], Observation] = {}
+        self._board = Board({}, None)
+        self._spread = DEFAULT_SPREAD
+        self._again: dict[int, tuple[int, int]] = {}  # iteration under way -> node looked at again, seed inputs
         self._since_extended = 0  # scored children since the run began or was last extended
-        self._seeds: tuple[SeedInput, ...] = search_seeds(task, settings)
+        self._order = seed_order(task, settings)
+        self._seeds = search_seeds(task, settings)
+        self._first_look = self._seeds[: first_look(settings)]
+        self._stored_looks: dict[int, list[Look]] = {}
 
     async def run(self, stored: Mapping[int, Node]) -> Finished:
         """Search until converged or out of iterations.
@@ -127,6 +150,8 @@ class Search:
         iterations in flight have ended (``halt`` keeps them from starting new calls); what they paid for is in the log.
         """
         pending: deque[tuple[int, asyncio.Task[_Result]]] = deque()
+        for look in self._journal.looks():
+            self._stored_looks.setdefault(look.iteration, []).append(look)
         try:
             self._commit(await (self._restored(stored[0]) if 0 in stored else self._root()))
             for number in count(1):
@@ -171,42 +196,88 @@ class Search:
             random=random,
         )
         self._start(plan)
-        lines = experience(self._tree, parent)
-        return self._expanded(plan, self._tree.fingerprints(), lines, self._in_force, random)
+        return self._expanded(plan, self._known(plan), random)
 
     def _start(self, plan: Plan) -> None:
         self._plans[plan.number] = plan
         self._tree.in_flight[plan.number] = plan.parent
 
-    async def _expanded(
-        self, plan: Plan, known: Mapping[str, int], lines: Sequence[str], in_force: MetricSet | None, random: Random
-    ) -> _Result:
+    def _known(self, plan: Plan) -> _Known:
+        again, seeds = self._further_look(plan.number)
+        return _Known(
+            self._tree.fingerprints(),
+            experience(self._tree, plan.parent),
+            self._in_force,
+            frozenset(key for key in self._observations if key[0] == plan.parent),
+            again,
+            seeds,
+        )
+
+    def _further_look(self, number: int) -> tuple[int | None, tuple[SeedInput, ...]]:
+        """Which workflow the iteration looks at again, and on which further seed inputs."""
+        count = further_look(self._settings)
+        scale = self._board.scale
+        if not count or scale is None:
+            return None, ()
+        looks = Counter(node for node, _ in {(node, seed) for node, _, seed in self._observations})
+        for busy, count_busy in self._again.values():
+            looks[busy] += count_busy
+        node = top_two(scale, self._tree.scores, looks, self._settings.workflow_weight)
+        if node is None:
+            return None, ()
+        seeds = self._order[looks[node] : looks[node] + count]
+        self._again[number] = (node, len(seeds))
+        return (node, seeds) if seeds else (None, ())
+
+    async def _expanded(self, plan: Plan, known: _Known, random: Random) -> _Result:
         parent = self._tree.nodes[plan.parent]
         self._journal.put_node(
             Node(self._run_id, plan.number, plan.parent, NodeState.RUNNING, plan.form, plan.operator, plan.target)
         )
+        found: list[_Result] = []
+        further: list[Look] = []
+
+        async def child() -> None:
+            found.append(await self._child(plan, parent, known, random))
+
+        async def again() -> None:
+            further.extend(await self._look_again(plan.number, known))
+
+        await concurrently([child(), again()])
+        return replace(found[0], looks=(*found[0].looks, *further))
+
+    async def _look_again(self, number: int, known: _Known) -> list[Look]:
+        """More samples of a workflow that may be the best, judged by the metrics in force."""
+        if known.again is None or known.in_force is None:
+            return []
+        node = self._tree.nodes[known.again]
+        workflow = Workflow(node.source, node.fingerprint)
+        samples = await self._simulator.simulate(workflow, known.seeds, node=number)
+        return [await self._evaluator.look(number, node, samples, known.in_force)]
+
+    async def _child(self, plan: Plan, parent: Node, known: _Known, random: Random) -> _Result:
         parent_samples = self._journal.samples(parent.fingerprint)
-        child = await self._write(plan, parent, parent_samples, known, lines, random)
-        node = _node(self._run_id, plan, child.draft, known)
+        child = await self._write(plan, parent, parent_samples, known, random)
+        node = _node(self._run_id, plan, child.draft, known.programs)
         if child.workflow is None:
-            return _Result(node, None, None)
-        samples = await self._simulator.simulate(child.workflow, self._seeds, node=plan.number)
-        return await self._evaluated(node, child.workflow, samples, parent, parent_samples, in_force)
+            return _Result(node)
+        samples = await self._simulator.simulate(child.workflow, self._first_look, node=plan.number)
+        return await self._evaluated(node, child.workflow, samples, parent, parent_samples, known)
 
     async def _write(
         self,
         plan: Plan,
         parent: Node,
         parent_samples: Sequence[Sample],
-        known: Mapping[str, int],
-        lines: Sequence[str],
+        known: _Known,
         random: Random,
     ) -> _Child:
         """Draft a child until one passes every gate, the real sample included, or the repairs are used up."""
         metrics = self._journal.metric_set(parent.metric_version)
+        rows = self._journal.score_rows(parent.fingerprint, parent.metric_version, self._evaluator.judge_name)
         weakness = await find_weakness(
             self._task,
-            self._journal.score_rows(parent.fingerprint, parent.metric_version, self._evaluator.judge_name),
+            [row for row in rows if (parent.number, row.version, row.seed_id) in known.observed],
             parent_samples,
             metrics,
             self._evaluator.judge_model,
@@ -214,7 +285,9 @@ class Search:
             random,
         )
         scope = Scope(self._run_id, "propose", plan.number)
-        conversation = self._expander.conversation(plan, parent.source, weakness, lines, known, scope)
+        conversation = self._expander.conversation(
+            plan, parent.source, weakness, known.experience, known.programs, scope
+        )
         while True:
             draft = await self._with_real_sample(plan.number, await conversation.draft())
             if draft.preflight.passed:
@@ -246,8 +319,9 @@ class Search:
         )
         self._journal.put_node(node)
         samples = await self._simulator.simulate(self._first, self._seeds, node=0)
-        result = await self._evaluated(node, self._first, samples, None, (), None)
-        if result.score is None:
+        nothing = _Known({}, (), None, frozenset(), None, ())
+        result = await self._evaluated(node, self._first, samples, None, (), nothing)
+        if result.node.state is not NodeState.SCORED:
             raise FirstWorkflowFailed(
                 f"The first workflow made nothing that could be judged: {result.node.reason} "
                 "Check the models in Settings, or change the task's description or first workflow, and resume."
@@ -261,58 +335,95 @@ class Search:
         samples: Sequence[Sample],
         parent: Node | None,
         parent_samples: Sequence[Sample],
-        in_force: MetricSet | None,
+        known: _Known,
     ) -> _Result:
         """Judge the samples; broken or unscored nodes cost no judge call."""
         if failing_share(samples, lambda state: state is SampleState.WORKFLOW_FAILED) > _FAILING_LIMIT:
-            return _Result(
-                replace(node, state=NodeState.BROKEN, gate=Gate.REAL_SAMPLE, reason=_first_reason(samples)), None, None
-            )
+            return _Result(replace(node, state=NodeState.BROKEN, gate=Gate.REAL_SAMPLE, reason=_first_reason(samples)))
         if failing_share(samples, lambda state: state is SampleState.OK) < 0.5:
-            return _Result(replace(node, state=NodeState.UNSCORED, reason=_first_reason(samples)), None, None)
-        metrics = await self._evaluator.refresh_metrics(node.number, samples, in_force)
-        seeds = {seed.id for seed in self._seeds}
-        shared = [sample for sample in parent_samples if sample.seed.id in seeds]
-        await self._evaluator.judge(node.number, workflow, samples, shared, metrics)
-        parent_score = self._tree.scores[parent.number] if parent is not None else None
-        score = self._evaluator.score(node.number, workflow.fingerprint, parent, parent_score, metrics)
-        if score is None:
+            return _Result(replace(node, state=NodeState.UNSCORED, reason=_first_reason(samples)))
+        metrics = await self._evaluator.refresh_metrics(node.number, samples, known.in_force)
+        looks = await concurrently(self._looks(node, samples, parent, parent_samples, metrics, known))
+        await self._evaluator.judge_program(node.number, workflow)
+        if not self._evaluator.is_scored(node, looks[0], metrics):
             reason = "too few of its samples got a verdict that could be read"
-            return _Result(replace(node, state=NodeState.UNSCORED, reason=reason), None, None)
+            return _Result(replace(node, state=NodeState.UNSCORED, reason=reason))
         scored = replace(node, state=NodeState.SCORED, metric_version=metrics.version)
-        return _Result(scored, score, metrics, refreshed=metrics != in_force)
+        return _Result(scored, tuple(looks), metrics, refreshed=metrics != known.in_force)
+
+    def _looks(
+        self,
+        node: Node,
+        samples: Sequence[Sample],
+        parent: Node | None,
+        parent_samples: Sequence[Sample],
+        metrics: MetricSet,
+        known: _Known,
+    ) -> Iterator[Coroutine[None, None, Look]]:
+        """The child's samples; and the parent's on the same seed inputs, where they have not been judged so."""
+        yield self._evaluator.look(node.number, node, samples, metrics)
+        if parent is not None:
+            seeds = {sample.seed.id for sample in samples}
+            shared = [
+                sample
+                for sample in parent_samples
+                if sample.seed.id in seeds
+                and sample.replicate == 0
+                and (parent.number, metrics.version, sample.seed.id) not in known.observed
+            ]
+            if shared:
+                yield self._evaluator.look(node.number, parent, shared, metrics)
 
     # --- committing -------------------------------------------------------------------------------------------
 
     async def _restored(self, node: Node) -> _Result:
-        """A node finished in an earlier go, with its score computed again from its verdicts."""
+        """A node finished in an earlier go, with what its iteration looked at."""
+        looks = tuple(self._stored_looks.get(node.number, ()))
         if node.state is not NodeState.SCORED:
-            return _Result(node, None, None, stored=True)
+            return _Result(node, looks, stored=True)
         metrics = self._journal.metric_set(node.metric_version)
         refreshed = self._journal.brought_metrics(node.number, metrics.version)
-        return _Result(node, None, metrics, refreshed=refreshed, stored=True)
+        return _Result(node, looks, metrics, refreshed, stored=True)
 
     def _commit(self, result: _Result) -> bool:
         """Make a finished iteration part of the tree, in order. True when the search has converged with it."""
-        node, score = self._as_duplicate(result.node), result.score
-        if node.state is NodeState.SCORED and result.stored:
-            assert result.metrics is not None
-            parent = None if node.parent is None else self._tree.nodes[node.parent]
-            parent_score = None if node.parent is None else self._tree.scores[node.parent]
-            score = self._evaluator.score(node.number, node.fingerprint, parent, parent_score, result.metrics)
-        if not result.stored:
-            self._journal.put_outcome(node, _told(node, score))
+        node = self._as_duplicate(result.node)
         self._plans.pop(node.number, None)
-        self._tree.add(node, score)
-        if node.state is not NodeState.SCORED or score is None:
+        self._again.pop(node.number, None)
+        self._tree.add(node)
+        self._observe(result.looks)
+        if not result.stored:
+            self._journal.put_outcome(node, result.looks, _told(node, self._tree.scores.get(node.number)))
+        if node.state is not NodeState.SCORED:
             return False
         if result.refreshed:  # the others were judged by what was in force when they were planned
             self._in_force = result.metrics
-        backpropagate(self._tree, node.number)
-        self._history.append(top_mean([self._tree.scores[number] for number in self._tree.scored]))
+        self._history.append(top(self._tree.scores))
         self._since_extended += node.number > self._settings.extended_after
-        return self._since_extended >= self._settings.patience and converged(
+        return self._since_extended >= self._settings.patience and self._has_converged()
+
+    def _observe(self, looks: Sequence[Look]) -> None:
+        """Take in what an iteration looked at, and score the whole tree anew."""
+        for each in self._evaluator.observations(looks, self._tree.nodes):
+            self._observations[each.node, each.version, each.seed] = each
+        self._board = score_nodes(
+            self._tree.nodes.values(),
+            list(self._observations.values()),
+            self._evaluator.program_scores(self._tree.nodes.values()),
+            weight=self._settings.workflow_weight,
+            scoring=self._settings.scoring,
+            before=self._spread,
+        )
+        self._tree.scores = dict(self._board.scores)
+        backpropagate(self._tree)
+
+    def _has_converged(self) -> bool:
+        assert self._board.scale is not None
+        return converged(
             self._history,
+            self._tree.scores,
+            self._board.scale,
+            self._settings.convergence,
             epsilon=self._settings.epsilon,
             patience=self._settings.patience,
             weight=self._settings.workflow_weight,
@@ -328,10 +439,15 @@ class Search:
 
 
 def search_seeds(task: Task, settings: RunSettings) -> tuple[SeedInput, ...]:
-    """The seed inputs that every workflow of a run is simulated on: drawn once, the same for all."""
+    """The seed inputs of a full look: drawn once, the same for every workflow of a run."""
+    return seed_order(task, settings)[: settings.seed_inputs]
+
+
+def seed_order(task: Task, settings: RunSettings) -> tuple[SeedInput, ...]:
+    """All search seed inputs in the order in which a run uses them; each workflow has been run on the first so many."""
     order = list(task.search_seeds)
     Random(f"{settings.seed}:seed inputs").shuffle(order)
-    return tuple(order[: settings.seed_inputs])
+    return tuple(order)
 
 
 def _node(run_id: str, plan: Plan, draft: Draft, known: Mapping[str, int]) -> Node:

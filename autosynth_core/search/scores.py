@@ -24,8 +24,8 @@ from autosynth_core.judging import (
     difference,
     estimate_spread,
     fit_scale,
-    raw_scale,
     hybrid_reward,
+    raw_scale,
     seed_scores,
 )
 from autosynth_core.records import Look, MetricSet, Node, NodeState, Reward, ScoreRow
@@ -65,7 +65,10 @@ class Board(NamedTuple):
 
 
 def observe(
-    looks: Iterable[Look], nodes: Mapping[int, Node], rows: Iterable[ScoreRow], metric_sets: Mapping[str, MetricSet],
+    looks: Iterable[Look],
+    nodes: Mapping[int, Node],
+    rows: Iterable[ScoreRow],
+    metric_sets: Mapping[str, MetricSet],
     failed: Mapping[str, Collection[str]],
 ) -> list[Observation]:
     """The observations behind these looks, each (node, version, seed input) once.

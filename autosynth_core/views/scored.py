@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from autosynth_core.judging import WORKFLOW_METRICS, WORKFLOW_VERSION, read_workflow_scores
 from autosynth_core.records import Node, RunKind, Verdict
-from autosynth_core.search.scores import NodeScore, best, node_scores, visits
+from autosynth_core.search.scores import NodeScore, best, observe, score_nodes, visits
 from autosynth_core.store import Store
 from autosynth_core.views.settings import search_settings
 
@@ -71,8 +71,11 @@ def _read(store: Store, run_id: str) -> ScoredRun:
         sets = {entry.metric_set.version: entry.metric_set for entry in store.metric_sets(run_id)}
         judge = settings.models.evaluator or _judge(store, run_id, settings.models.second_judge)
         rows = store.sample_scores(run_id, judge=judge)
-        of_workflows, failed = _of_workflows(store, run_id, judge), store.failed_seeds(run_id)
-        scores = node_scores(nodes, rows, sets, of_workflows, failed, settings.workflow_weight)
+        by_number = {node.number: node for node in nodes}
+        seen = observe(store.looks(run_id), by_number, rows, sets, store.failed_seeds(run_id))
+        of_workflows = _of_workflows(store, run_id, judge)
+        board = score_nodes(nodes, seen, of_workflows, weight=settings.workflow_weight, scoring=settings.scoring)
+        scores = dict(board.scores)
     return ScoredRun({node.number: node for node in nodes}, scores, visits(nodes), best(scores), judge)
 
 
