@@ -441,7 +441,7 @@ class ChatRequest:
     draw: str = ""  # tells apart replicates that must get answers of their own
     extra: str = ""  # further parameters as canonical JSON text
     key: str = field(init=False, compare=False, repr=False)
-    """The content key: model, messages, parameters and draw, and nothing else. Made once: every call asks for it often."""
+    """The content key: model, messages, parameters and draw, and nothing else. Made once, asked for often."""
 
     def __post_init__(self) -> None:
         parts = (

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any
 
-from autosynth_core.config import SampleLimits
-from autosynth_core.workflow import Job, Outcome, Sandbox
+from autosynth_core.workflow import Sandbox
+from autosynth_core.workflow.sandbox import _Batch, _Sample
 
 __all__ = ["SimulatedLoop", "WatchedSandbox"]
 
-_SILENCE_S = 20.0  # real; a sandbox that says nothing for so long has lost something
+_SILENCE_S = 60.0  # real; a sandbox that says nothing for so long has lost something
+
+Works = Callable[[], bool]
 
 
 class _Selector(selectors.DefaultSelector):
@@ -28,15 +28,16 @@ class _Selector(selectors.DefaultSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.working = 0
+        self.watched: list[Works] = []
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None or timeout <= 0:
             return super().select(timeout)
-        events = super().select(_SILENCE_S if self.working else 0)
+        at_work = any(works() for works in self.watched)
+        events = super().select(_SILENCE_S if at_work else 0)
+        if at_work and not events:
+            raise RuntimeError("the sandbox has not answered; the simulated clock can't go on")
         if not events:
-            if self.working:
-                raise RuntimeError("the sandbox has not answered; the simulated clock can't go on")
             self.now += timeout
         return events
 
@@ -52,65 +53,33 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         return self._waits.now
 
     @contextmanager
-    def working(self, count: int = 1) -> Iterator[None]:
-        """Keep the clock still meanwhile."""
-        self._waits.working += count
+    def watching(self, works: Works) -> Iterator[None]:
+        """Keep the clock still meanwhile, whenever ``works`` says so."""
+        self._waits.watched.append(works)
         try:
             yield
         finally:
-            self._waits.working -= count
+            self._waits.watched.remove(works)
 
 
 class WatchedSandbox(Sandbox):
-    """The sandbox, telling the clock when it works: whenever a sample of it is not waiting for a model.
+    """The sandbox, telling the clock when it works: whenever a sample in a session is not waiting for a model.
 
-    Holds for workflows that make one call after another, as the simulated ones do.
+    A sample that waits for a session works no more than one that waits for a model.
     """
 
-    def __init__(self, loop: SimulatedLoop, processes: int = 32) -> None:
+    def __init__(self, loop: SimulatedLoop, processes: int = 64) -> None:
         super().__init__(processes)
         self._clock = loop
 
     async def type_check(self, source: str) -> str | None:
-        with self._clock.working():
+        with self._clock.watching(lambda: True):
             return await super().type_check(source)
 
-    async def run(
-        self, source: str, jobs: Sequence[Job], limits: SampleLimits, on_result: Callable[[int, Outcome], None]
-    ) -> None:
-        left = len(jobs)
-        watched = [replace(job, host=_WatchedHost(job.host, self._clock)) for job in jobs]
-        # One for each sample that is not finished, and one for the session's end, which comes after the last of them.
-        waits = self._clock._waits
+    async def _session(self, batch: _Batch, group: list[_Sample], *, shared: bool) -> str:
+        def works() -> bool:
+            left = [sample for sample in group if sample.outcome is None]
+            return not left or any(not sample.waiting for sample in left)
 
-        def finished(index: int, outcome: Outcome) -> None:
-            nonlocal left
-            left -= 1
-            waits.working -= 1 if left else 0
-            on_result(index, outcome)
-
-        waits.working += left
-        try:
-            await super().run(source, watched, limits, finished)
-        finally:
-            waits.working -= max(left, 1) if jobs else 0
-
-
-class _WatchedHost:
-    """A host whose calls are waits."""
-
-    def __init__(self, host: Any, clock: SimulatedLoop) -> None:
-        self._host = host
-        self._clock = clock
-
-    async def llm(self, *args: Any, **named: Any) -> Any:
-        with self._clock.working(-1):
-            return await self._host.llm(*args, **named)
-
-    async def llm_json(self, *args: Any, **named: Any) -> Any:
-        with self._clock.working(-1):
-            return await self._host.llm_json(*args, **named)
-
-    async def chat(self, *args: Any, **named: Any) -> Any:
-        with self._clock.working(-1):
-            return await self._host.chat(*args, **named)
+        with self._clock.watching(works):
+            return await super()._session(batch, group, shared=shared)

@@ -324,7 +324,9 @@ class _Walk:
         return int(genome) / 1e7
 
     def child(self, genome: str, random: Random) -> str:
-        moved = min(0.95, max(0.05, self.quality(genome) + random.gauss(self.mean, self.sd)))
+        moved = self.quality(genome) + random.gauss(self.mean, self.sd)
+        moved = 0.1 - moved if moved < 0.05 else 1.9 - moved if moved > 0.95 else moved  # thrown back at the ends
+        moved = min(0.95, max(0.05, moved))
         return f"{round(moved * 1e7):07d}"
 
 
