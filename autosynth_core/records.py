@@ -172,6 +172,7 @@ class Metric:
     low: str  # what a 1 looks like
     high: str  # what a 5 looks like
     weight: float = 1.0  # >= 0, relative
+    anchor: bool = False  # approved by the educator, and the same in every version
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +184,17 @@ class MetricSet:
     @property
     def version(self) -> str:
         """12 hex digits of the content hash of the metrics, in any order."""
-        rows = sorted((m.name, m.description, m.low, m.high, m.weight) for m in self.metrics)
+        rows = sorted((m.name, m.description, m.low, m.high, m.weight, m.anchor) for m in self.metrics)
         return content_hash("metric set", rows)[:12]
+
+
+class Standing(StrEnum):
+    """What a metric set is to a run."""
+
+    IN_FORCE = "in force"  # or was, until a newer one came
+    QUARANTINED = "set aside"  # something speaks against it; a person decides
+    RELEASED = "taken after all"  # by a person
+    REJECTED = "left out"  # by a person
 
 
 class VerdictMethod(StrEnum):
@@ -253,6 +263,28 @@ class Comparison(StrEnum):
     BETTER = "better"
     WORSE = "worse"
     CANT_TELL = "can't tell"
+
+
+@dataclass(frozen=True, slots=True)
+class RaceResult:
+    """A race of the best workflows on sealed seed inputs. Rewards are in 0..1, intervals 95%.
+
+    The winner's ``sealed`` reward rests on seed inputs that had no part in choosing it. ``claimed`` is what the search
+    itself had said of it, ``first`` the first workflow's sealed reward on the same inputs, ``gain`` the paired
+    difference of the two.
+    """
+
+    run_id: str
+    judge: str
+    version: str
+    contenders: Mapping[int, int]  # node -> sealed seed inputs it ran on before it was out or the race over
+    winner: int
+    probability: float  # that the winner is the best of those raced
+    sealed: Reward
+    claimed: Reward
+    first: Reward
+    gain: tuple[float, float, float]  # mean, low, high
+    at: float = 0.0
 
 
 # --- the tree -----------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 from autosynth_core.errors import InputError
 from autosynth_core.initialization import accepted_examples, with_feedback
-from autosynth_core.records import Example, Feedback, NodeState, Run, RunKind, Sample, Task
+from autosynth_core.records import Example, Feedback, Metric, NodeState, Run, RunKind, Sample, Task
 from autosynth_core.store import Store, task_from_json, task_to_json
 
 __all__ = ["Brief", "make_brief", "read_brief", "reviewed"]
@@ -25,6 +25,7 @@ class Brief:
     first_workflow: str = ""
     accepted: tuple[Example, ...] = ()
     said: str = ""  # of the last round's samples, in plain words
+    anchors: tuple[Metric, ...] = ()  # the criteria that the educator approved
 
     def to_json(self) -> str:
         return json.dumps(
@@ -33,6 +34,7 @@ class Brief:
                 "first_workflow": self.first_workflow,
                 "accepted": [asdict(example) for example in self.accepted],
                 "said": self.said,
+                "anchors": [asdict(metric) for metric in self.anchors],
             },
             ensure_ascii=False,
         )
@@ -43,7 +45,8 @@ def read_brief(run: Run) -> Brief:
     try:
         raw = json.loads(run.brief)
         accepted = tuple(Example(each["seed"], each["output"], each["why"]) for each in raw["accepted"])
-        return Brief(task_from_json(raw["task"]), raw["first_workflow"], accepted, raw.get("said", ""))
+        anchors = tuple(Metric(**each) for each in raw.get("anchors", []))
+        return Brief(task_from_json(raw["task"]), raw["first_workflow"], accepted, raw.get("said", ""), anchors)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"What run {run.id} works on can't be read ({error}); start a new search.") from error
 

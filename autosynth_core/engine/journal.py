@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from autosynth_core.judging import WORKFLOW_METRICS, WORKFLOW_VERSION, read_workflow_scores
-from autosynth_core.records import Event, Look, MetricSet, Node, Sample, ScoreRow, Verdict
+from autosynth_core.records import Event, Look, MetricSet, Node, RaceResult, Sample, ScoreRow, Standing, Verdict
 from autosynth_core.store import Store
 
 __all__ = ["StoreJournal"]
@@ -36,7 +37,11 @@ class StoreJournal:
 
     def judged(self, subjects: Sequence[str], version: str, judge: str) -> set[tuple[str, str]]:
         found = self._store.verdicts(self._run_id, subjects=subjects, version=version)
-        return {(each.subject, each.metric) for each in found if each.judge == judge and each.score is not None}
+        return {
+            (each.subject, each.metric)
+            for each in found
+            if each.judge == judge and each.score is not None and each.repeat == 0
+        }
 
     def score_rows(self, fingerprint: str, version: str, judge: str) -> list[ScoreRow]:
         samples = {sample.id: sample for sample in self.samples(fingerprint)}
@@ -52,7 +57,7 @@ class StoreJournal:
                 verdict.score,
             )
             for verdict in found
-            if verdict.judge == judge
+            if verdict.judge == judge and verdict.repeat == 0
         ]
 
     def workflow_scores(self, fingerprint: str, judge: str) -> list[float]:
@@ -62,9 +67,33 @@ class StoreJournal:
     def failed_seeds(self, fingerprint: str) -> set[str]:
         return self._store.failed_seeds(self._run_id).get(fingerprint, set())
 
-    def put_metric_set(self, metrics: MetricSet, iteration: int, agreement: float | None, provenance: str) -> None:
+    def put_metric_set(
+        self,
+        metrics: MetricSet,
+        iteration: int,
+        agreement: float | None,
+        provenance: str,
+        standing: Standing = Standing.IN_FORCE,
+        reason: str = "",
+    ) -> None:
         self._require_owned()
-        self._store.put_metric_set(self._run_id, metrics, iteration, agreement, provenance)
+        self._store.put_metric_set(self._run_id, metrics, iteration, agreement, provenance, standing, reason)
+
+    def released_metrics(self) -> list[MetricSet]:
+        return [
+            entry.metric_set for entry in self._store.metric_sets(self._run_id) if entry.standing is Standing.RELEASED
+        ]
+
+    def verdicts(self, subjects: Sequence[str], version: str, judge: str) -> list[Verdict]:
+        found = self._store.verdicts(self._run_id, subjects=subjects, version=version)
+        return [verdict for verdict in found if verdict.judge == judge]
+
+    def add_race(self, race: RaceResult) -> None:
+        self._require_owned()
+        self._store.add_race(replace(race, at=time.time()))
+
+    def races(self) -> list[RaceResult]:
+        return self._store.races(self._run_id)
 
     def metric_set(self, version: str) -> MetricSet:
         found = self._store.metric_set(version)

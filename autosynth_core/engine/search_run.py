@@ -7,26 +7,25 @@ from autosynth_core.engine.brief import Brief, read_brief
 from autosynth_core.engine.journal import StoreJournal
 from autosynth_core.engine.models import Models, open_models, remember_rewrites
 from autosynth_core.engine.switch import Switch
-from autosynth_core.judging import Difference, difference, judge_sample, seed_scores
-from autosynth_core.llm import Budget
+from autosynth_core.judging import known_outputs
+from autosynth_core.llm import Budget, Model
 from autosynth_core.records import (
     Form,
     Node,
     NodeState,
     Proposal,
     Run,
-    SampleState,
     Scope,
     StopReason,
+    Task,
 )
 from autosynth_core.search import (
     Evaluator,
     Expander,
     Finished,
+    Refresher,
     Search,
     Simulator,
-    Tree,
-    in_words,
     tries_rewriting,
     write_first_workflow,
 )
@@ -62,8 +61,6 @@ async def run_search(run: Run, store: Store, sandbox: Sandbox, switch: Switch) -
     ) as models:
         _pin(store, run, settings, models)
         finished = await _searched(run, store, sandbox, switch, settings, brief, journal, models)
-        if models.second_judge is not None:
-            await _second_opinion(run, settings, brief, journal, models, finished.tree)
     return finished.reason
 
 
@@ -96,6 +93,7 @@ async def _searched(
     stored = {node.number: node for node in store.nodes(run.id) if node.state is not NodeState.RUNNING}
     can_rewrite = await _can_rewrite(run, store, sandbox, settings, models)
     first = await _first(run, sandbox, brief, models, can_rewrite, context, draw, stored)
+    evaluator = _evaluator(run, task, settings, journal, models.evaluator, models, draw)
     search = Search(
         run_id=run.id,
         task=task,
@@ -111,15 +109,22 @@ async def _searched(
             limits=settings.limits,
             draw=draw,
         ),
-        evaluator=Evaluator(
+        evaluator=evaluator,
+        refresher=Refresher(
             run_id=run.id,
             task=task,
             judge=models.evaluator,
+            evaluator=evaluator,
             journal=journal,
             settings=settings,
+            anchors=brief.anchors,
+            known=known_outputs(task),
             one_slot=models.embedded,
             draw=draw,
         ),
+        race_judge=None
+        if models.second_judge is None
+        else _evaluator(run, task, settings, journal, models.second_judge, models, draw),
         journal=journal,
         context=context,
         can_rewrite=can_rewrite,
@@ -163,28 +168,9 @@ async def _first(
     )
 
 
-async def _second_opinion(
-    run: Run, settings: RunSettings, brief: Brief, journal: StoreJournal, models: Models, tree: Tree
-) -> None:
-    """The second judge compares the best workflow with the first, on the samples there are."""
-    best, judge = tree.best, models.second_judge
-    if judge is None or best is None or best == 0:
-        return
-    metrics = journal.metric_set(tree.nodes[best].metric_version)
-
-    async def scores(number: int) -> dict[str, float]:
-        node = tree.nodes[number]
-        samples = [sample for sample in journal.samples(node.fingerprint) if sample.state is SampleState.OK]
-        done = journal.judged([sample.id for sample in samples], metrics.version, judge.name)
-        for sample in samples:
-            if any((sample.id, metric.name) not in done for metric in metrics.metrics):
-                scope = Scope(run.id, "second judge", number, sample.id)
-                journal.put_verdicts(
-                    await judge_sample(brief.task, sample, metrics, judge, draws=settings.verdict_draws, scope=scope)
-                )
-        return seed_scores(journal.score_rows(node.fingerprint, metrics.version, judge.name), metrics)
-
-    gain: Difference = difference(await scores(best), await scores(0))
-    journal.event(
-        "second judge", f"The second judge, {judge.name}, finds the best against the first: {in_words(gain)}.", best
+def _evaluator(
+    run: Run, task: Task, settings: RunSettings, journal: StoreJournal, judge: Model, models: Models, draw: str
+) -> Evaluator:
+    return Evaluator(
+        run_id=run.id, task=task, judge=judge, journal=journal, settings=settings, one_slot=models.embedded, draw=draw
     )

@@ -8,6 +8,14 @@ business, and what is done with a reward the search's: judging is handed what it
 
 from __future__ import annotations
 
+from autosynth_core.judging.drift import (
+    LengthBias,
+    PanelDrift,
+    length_bias,
+    panel_drift,
+    quarantine_reason,
+    word_distance,
+)
 from autosynth_core.judging.fitness import (
     Auc,
     Fitness,
@@ -18,9 +26,9 @@ from autosynth_core.judging.fitness import (
     fitness,
     reweighted,
 )
-from autosynth_core.judging.known import Known, KnownKind, spoiled
+from autosynth_core.judging.known import Known, KnownKind, known_outputs, spoiled
 from autosynth_core.judging.material import render_output
-from autosynth_core.judging.metrics import MetricProposal, propose_metrics, similarity, starting_metrics
+from autosynth_core.judging.metrics import MetricProposal, propose_metrics, similarity, starting_metrics, with_anchors
 from autosynth_core.judging.noise import (
     Component,
     Noise,
@@ -59,12 +67,14 @@ __all__ = [
     "FitnessVerdict",
     "Known",
     "KnownKind",
+    "LengthBias",
     "Levels",
     "MetricFitness",
     "MetricProposal",
     "Noise",
     "NoiseRow",
     "Observation",
+    "PanelDrift",
     "Quality",
     "Scale",
     "SequenceInterval",
@@ -81,8 +91,12 @@ __all__ = [
     "in_words",
     "judge_sample",
     "judge_workflow",
+    "known_outputs",
+    "length_bias",
     "measure_noise",
+    "panel_drift",
     "propose_metrics",
+    "quarantine_reason",
     "radius",
     "raw_scale",
     "read_workflow_scores",
@@ -97,4 +111,6 @@ __all__ = [
     "suggest",
     "t_quantile",
     "to_reward",
+    "with_anchors",
+    "word_distance",
 ]

@@ -11,11 +11,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import zip_longest
 from typing import Any
 
 from autosynth_core.records import FieldKind, SeedInput, Task
 
-__all__ = ["CUT", "OFF_TOPIC", "SHUFFLED", "Known", "KnownKind", "spoiled"]
+__all__ = ["CUT", "OFF_TOPIC", "SHUFFLED", "Known", "KnownKind", "known_outputs", "spoiled"]
 
 CUT, OFF_TOPIC, SHUFFLED = "cut", "off-topic", "shuffled"
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])|\n+")
@@ -38,6 +39,26 @@ class Known:
     how: str
     seed: Mapping[str, str]
     output: Mapping[str, Any]
+
+
+def known_outputs(task: Task, most: int = 4) -> list[Known]:
+    """What a judge can be tried on: good and bad examples of the task, and spoiled copies of the good ones.
+
+    ``most`` of each. A teacher's verdicts on samples are among a task's examples by then. The copies are taken in
+    turn, so that each way of spoiling is among them.
+    """
+    good = [
+        Known(f"good {at}", KnownKind.GOOD, "good example", each.seed, each.output)
+        for at, each in enumerate(task.good_examples[:most], 1)
+    ]
+    bad = [
+        Known(f"bad {at}", KnownKind.BAD, "bad example", each.seed, each.output)
+        for at, each in enumerate(task.bad_examples[:most], 1)
+    ]
+    copies = spoiled(task, good, task.search_seeds)
+    ways = [[copy for copy in copies if copy.how == how] for how in (CUT, SHUFFLED, OFF_TOPIC)]
+    in_turn = [copy for row in zip_longest(*ways) for copy in row if copy is not None]
+    return [*good, *bad, *in_turn[:most]]
 
 
 def spoiled(task: Task, good: Sequence[Known], seeds: Iterable[SeedInput] = ()) -> list[Known]:

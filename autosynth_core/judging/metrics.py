@@ -36,7 +36,15 @@ from autosynth_core.records import Example, Metric, MetricSet, Sample, Scope, Ta
 if TYPE_CHECKING:  # the OpenAI client takes a second to import, and pages only read scores
     from autosynth_core.llm import Model
 
-__all__ = ["MetricProposal", "agreements", "metrics_schema", "propose_metrics", "similarity", "starting_metrics"]
+__all__ = [
+    "MetricProposal",
+    "agreements",
+    "metrics_schema",
+    "propose_metrics",
+    "similarity",
+    "starting_metrics",
+    "with_anchors",
+]
 
 _TEMPERATURE = 0.8
 _NAME, _DESCRIPTION, _END = (3, 40), (15, 240), (8, 160)  # characters, least and most; the prompt asks for less
@@ -114,6 +122,28 @@ async def propose_metrics(
         agreement=agreement[chosen] if chosen is not None and len(readable) > 1 else None,
         candidates=readable,
         reason="; ".join(missing),
+    )
+
+
+def with_anchors(metrics: MetricSet, anchors: Sequence[Metric], share: float) -> MetricSet:
+    """The set with the educator's criteria in it, which then have ``share`` (0..1) of the whole weight.
+
+    They are the same words in every version, so their verdicts on a sample are asked for once and found in the log
+    ever after. A proposed metric of the same name as an anchor is left out. Without anchors the set stays as it is.
+    """
+    if not anchors or share <= 0:
+        return metrics
+    taken = {metric.name.casefold() for metric in anchors}
+    others = [metric for metric in metrics.metrics if metric.name.casefold() not in taken and not metric.anchor]
+    if share >= 1 or not others:
+        return MetricSet(tuple(replace(metric, anchor=True) for metric in anchors))
+    frozen = math.fsum(metric.weight for metric in anchors)
+    dynamic = math.fsum(metric.weight for metric in others)
+    return MetricSet(
+        (
+            *(replace(metric, weight=round(share * metric.weight / frozen, 6), anchor=True) for metric in anchors),
+            *(replace(metric, weight=round((1 - share) * metric.weight / dynamic, 6)) for metric in others),
+        )
     )
 
 

@@ -29,12 +29,13 @@ async def judge_sample(
     draws: int,
     scope: Scope,
     sequential: bool = False,
+    repeat: int = 0,
 ) -> list[Verdict]:
     """One verdict for each metric, in the set's order; none for a sample without an output: nothing is asked then.
 
     ``draws`` is the number of digits sampled where there are no log-probabilities. ``sequential`` keeps the sample's
     verdicts one after another, as the embedded model wants it. A metric whose call got no answer has no score and
-    says why. Calls are recorded under the sample's id.
+    says why. Calls are recorded under the sample's id. ``repeat`` above 0 asks the same again, for answers of its own.
     """
     if sample.output is None:
         return []
@@ -46,6 +47,7 @@ async def judge_sample(
         draws=draws,
         scope=replace(scope, sample_id=sample.id),
         sequential=sequential,
+        repeat=repeat,
     )
 
 

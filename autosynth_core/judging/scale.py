@@ -36,7 +36,8 @@ Matrix = NDArray[np.float64]
 
 _Z95 = 1.959963984540054
 _ROUNDS, _MANY_NODES, _FEW_ROUNDS = 12, 300, 3  # of estimating step and drift
-_DIFFICULTY_SD = 2.0  # points: wide, there only to give the difficulties the mean 0
+_DIFFICULTY_SD = 2.0  # points: wide
+_SUM_TO_ZERO = 1e3  # weight, per points squared, of the difficulties' having the sum 0
 _LEAST_SD = 0.02  # points: a judge that repeats itself to the letter would make the equations singular
 # What is believed of a search before its first child, with the weight of so many children or comparisons.
 _STEP_BELIEF, _STEP_WEIGHT = 0.2, 4.0
@@ -118,6 +119,7 @@ def fit_scale(
     none. ``first`` is the version whose shift is 0. A version that shares no sample and no family with another has a
     shift of its own that nothing ties down: its interval says so. Time grows with the cube of nodes plus versions.
     """
+    observations = sorted(observations)  # their order must not move even the last digit of a score
     nodes = tuple(sorted({each.node for each in observations}))
     versions = sorted({each.version for each in observations} - {first})
     seeds = sorted({each.seed for each in observations})
@@ -132,13 +134,13 @@ def fit_scale(
         if (parent := parents[node]) is not None and parent in columns.nodes
     ]
     data = _normal_equations(observations, columns, spread)
-    step, drift = _STEP_BELIEF, 0.0
-    means, covariance = _solve(data, families, step, drift)
+    moves = _moves(families, len(data.right))
+    step = _STEP_BELIEF
+    means, covariance = _solve(data, moves, step)
     for _ in range((_ROUNDS if len(nodes) < _MANY_NODES else _FEW_ROUNDS) if families else 0):
-        before = step, drift
-        step, drift = _family(means, covariance, families)
-        means, covariance = _solve(data, families, step, drift)
-        if math.dist(before, (step, drift)) < 1e-3:
+        before, step = step, _step(means, covariance, moves)
+        means, covariance = _solve(data, moves, step)
+        if abs(before - step) < 1e-3:
             break
 
     def quality(at: int) -> Quality:
@@ -152,7 +154,7 @@ def fit_scale(
         {seed: float(means[at]) for seed, at in columns.seeds.items()},
         spread,
         step,
-        drift,
+        float((moves @ means).sum() / (len(families) + _STEP_WEIGHT)),
     )
 
 
@@ -162,7 +164,7 @@ def raw_scale(observations: Sequence[Observation], versions: Mapping[int, str], 
     No shift, no family; what the interval holds is chance alone.
     """
     own: dict[int, list[float]] = defaultdict(list)
-    for each in observations:
+    for each in sorted(observations):
         if versions.get(each.node) == each.version:
             own[each.node].append(each.score)
     nodes = tuple(sorted(own))
@@ -187,7 +189,7 @@ def estimate_spread(observations: Collection[Observation], before: Spread) -> Sp
     """
     by_version: dict[str, dict[int, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
     by_node: dict[int, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
-    for each in observations:
+    for each in sorted(observations):
         by_version[each.version][each.node][each.seed] = each.score
         by_node[each.node][each.version][each.seed] = each.score
     again = _within(pair for versions in by_node.values() for pair in combinations(versions.values(), 2))
@@ -254,33 +256,36 @@ def _normal_equations(observations: Sequence[Observation], columns: _Columns, sp
     shares = np.array([luck / (noise + len(rows) * luck) for rows in samples.values()])
     left = (design.T @ design - totals.T @ (shares[:, None] * totals)) / noise
     right = (design.T @ scores - totals.T @ (shares * sums)) / noise
-    for at in columns.seeds.values():
-        left[at, at] += 1 / _DIFFICULTY_SD**2
+    seeds = list(columns.seeds.values())
+    left[seeds, seeds] += 1 / _DIFFICULTY_SD**2
+    left[np.ix_(seeds, seeds)] += _SUM_TO_ZERO  # else every interval would hold what the seed inputs' mean might be
     return _Equations(left, right)
 
 
-def _solve(data: _Equations, families: Sequence[tuple[int, int]], step: float, drift: float) -> tuple[Vector, Matrix]:
-    """Means and covariance of all unknowns, given how children differ from their parents."""
-    left, right = data.left.copy(), data.right.copy()
-    weight = 1 / step**2
-    for child, parent in families:
-        left[child, child] += weight
-        left[parent, parent] += weight
-        left[child, parent] -= weight
-        left[parent, child] -= weight
-        right[child] += weight * drift
-        right[parent] -= weight * drift
-    left[np.diag_indices_from(left)] += 1e-9  # a version that nothing ties down gets a wide interval, not an error
+def _moves(families: Sequence[tuple[int, int]], size: int) -> Matrix:
+    moves = np.zeros((len(families), size))
+    for row, (child, parent) in enumerate(families):
+        moves[row, child], moves[row, parent] = 1.0, -1.0
+    return moves
+
+
+def _solve(data: _Equations, moves: Matrix, step: float) -> tuple[Vector, Matrix]:
+    """Means and covariance of all unknowns, given how widely children differ from their parents.
+
+    Row i of ``moves`` takes child i less its parent. The drift, with the prior N(0, step^2 / 4), is integrated out, so
+    that not knowing it is part of every interval.
+    """
+    total = moves.sum(axis=0)
+    left = data.left + (moves.T @ moves - np.outer(total, total) / (len(moves) + _STEP_WEIGHT)) / step**2
+    left[np.diag_indices_from(left)] += 1e-6  # a version that nothing ties down gets a wide interval, not an error
     covariance: Matrix = np.linalg.inv(left).astype(np.float64)
-    return covariance @ right, covariance
+    return covariance @ data.right, covariance
 
 
-def _family(means: Vector, covariance: Matrix, families: Sequence[tuple[int, int]]) -> tuple[float, float]:
-    """Step and drift: one round of expectation maximisation, with the belief before the search weighing in."""
-    child, parent = np.array(families).T
-    moved = means[child] - means[parent]
-    unsure = covariance[child, child] + covariance[parent, parent] - 2 * covariance[child, parent]
-    drift = float(moved.sum() / (len(families) + _STEP_WEIGHT))
-    squares = float(((moved - drift) ** 2 + unsure).sum())
-    step = math.sqrt((_STEP_WEIGHT * _STEP_BELIEF**2 + squares) / (_STEP_WEIGHT + len(families)))
-    return max(_LEAST_SD, step), drift
+def _step(means: Vector, covariance: Matrix, moves: Matrix) -> float:
+    """One round of expectation maximisation, with the belief before the search weighing in."""
+    moved, total = moves @ means, moves.sum(axis=0)
+    squares = float((moved**2).sum() + ((moves @ covariance) * moves).sum())
+    squares -= float(moved.sum() ** 2 + total @ covariance @ total) / (len(moves) + _STEP_WEIGHT)
+    step = math.sqrt((_STEP_WEIGHT * _STEP_BELIEF**2 + squares) / (_STEP_WEIGHT + len(moves)))
+    return max(_LEAST_SD, step)

@@ -34,7 +34,15 @@ class Subject:
 
 
 async def judge_subject(
-    subject: Subject, metrics: MetricSet, version: str, judge: Model, *, draws: int, scope: Scope, sequential: bool
+    subject: Subject,
+    metrics: MetricSet,
+    version: str,
+    judge: Model,
+    *,
+    draws: int,
+    scope: Scope,
+    sequential: bool,
+    repeat: int = 0,
 ) -> list[Verdict]:
     """A verdict for each metric, in the set's order.
 
@@ -43,7 +51,7 @@ async def judge_subject(
     """
 
     async def one(metric: Metric) -> Verdict:
-        return await _judge_metric(subject, metric, version, judge, draws=draws, scope=scope)
+        return await _judge_metric(subject, metric, version, judge, draws=draws, scope=scope, repeat=repeat)
 
     gather = one_by_one if sequential else concurrently
     return await gather(one(metric) for metric in metrics.metrics)
@@ -61,13 +69,13 @@ def metric_block(metric: Metric) -> str:
 
 
 async def _judge_metric(
-    subject: Subject, metric: Metric, version: str, judge: Model, *, draws: int, scope: Scope
+    subject: Subject, metric: Metric, version: str, judge: Model, *, draws: int, scope: Scope, repeat: int
 ) -> Verdict:
     messages = [("system", render("judge_system")), ("user", f"{subject.prompt}\n\n{_metric_prompt(metric)}")]
     score: float | None = None
     method = VerdictMethod.EXPECTED if judge.capabilities.logprobs else VerdictMethod.SAMPLED
     try:
-        digit = await judge.digit(messages, scope=scope, draws=draws)
+        digit = await judge.digit(messages, scope=scope, draws=draws, draw=f"repeat {repeat}" if repeat else "")
         score, method, reason = digit.score, digit.method, digit.reason
     except AnswerError as error:  # one verdict the less; never a low score
         reason = str(error)
@@ -80,6 +88,7 @@ async def _judge_metric(
         score=score,
         method=method,
         reason=clean_line(reason, _REASON_CHARS),
+        repeat=repeat,
     )
 
 

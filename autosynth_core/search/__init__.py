@@ -7,6 +7,7 @@ imports the store.
 
 from __future__ import annotations
 
+from autosynth_core.search.chance import noise_from, spread_from
 from autosynth_core.search.converge import converged
 from autosynth_core.search.evaluate import Evaluator
 from autosynth_core.search.evidence import Weakness, in_words
@@ -15,6 +16,7 @@ from autosynth_core.search.first import write_first_workflow
 from autosynth_core.search.host import GeneratorHost
 from autosynth_core.search.journal import Journal
 from autosynth_core.search.mcts import Finished, Search, search_seeds
+from autosynth_core.search.refresh import Refresher, known_sample
 from autosynth_core.search.rewriting import tries_rewriting
 from autosynth_core.search.scores import Board, NodeScore, best, observe, score_nodes, visits
 from autosynth_core.search.select import Select, strategy
@@ -31,6 +33,7 @@ __all__ = [
     "Journal",
     "NodeScore",
     "Plan",
+    "Refresher",
     "Search",
     "Select",
     "Simulator",
@@ -39,10 +42,13 @@ __all__ = [
     "best",
     "converged",
     "in_words",
+    "known_sample",
+    "noise_from",
     "observe",
     "plan_expansion",
     "score_nodes",
     "search_seeds",
+    "spread_from",
     "strategy",
     "tries_rewriting",
     "visits",

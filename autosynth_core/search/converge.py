@@ -64,7 +64,7 @@ def converged(
         return False
     before, now = history[-1 - patience], history[-1]
     if rule is Convergence.UNCHANGED:
-        return all(each == now for each in history[-1 - patience :])
+        return all(set(each) == set(now) for each in history[-1 - patience :])
     if rule is Convergence.PAPER:
         return abs(_mean(now, scores) - _mean(before, scores)) < epsilon
     return gain_upper_bound(before, now, scores, scale, weight) < epsilon

@@ -1,4 +1,4 @@
-"""Evaluation: regenerate the metrics when due, judge the child and its parent by them, judge the workflow itself.
+"""Evaluation: judge samples and programs, and read what was seen.
 
 The parent's existing samples are judged again under the child's metric set, so that the two are compared by the same
 yardstick; whatever has a verdict already is not judged twice.
@@ -15,8 +15,6 @@ from autosynth_core.judging import (
     Observation,
     judge_sample,
     judge_workflow,
-    propose_metrics,
-    starting_metrics,
 )
 from autosynth_core.judging.concurrently import concurrently, one_by_one
 from autosynth_core.llm import Model
@@ -61,39 +59,6 @@ class Evaluator:
         """What verdicts of this judge are stored under."""
         return self._judge.name
 
-    async def refresh_metrics(self, number: int, samples: Sequence[Sample], in_force: MetricSet | None) -> MetricSet:
-        """The metric set for iteration ``number``: new when a refresh is due and succeeds, else the one in force."""
-        every = self._settings.metric_refresh
-        if in_force is not None and (every == 0 or number % every):
-            return in_force
-        usable = [sample for sample in samples if sample.state is SampleState.OK]
-        proposal = await propose_metrics(
-            self._task,
-            usable,
-            in_force,
-            self._judge,
-            count=self._settings.metric_count,
-            candidates=self._settings.metric_candidates,
-            scope=Scope(self._run_id, "metrics", number),
-            draw=f"{self._draw}:metrics:{number}",
-        )
-        if proposal.metric_set is not None:
-            self._journal.put_metric_set(proposal.metric_set, number, proposal.agreement, "regenerated from samples")
-            return proposal.metric_set
-        if in_force is not None:
-            self._journal.event(
-                "metrics kept", f"No new metrics could be read; the old ones stay. {proposal.reason}", number
-            )
-            return in_force
-        metrics = starting_metrics(self._task)
-        self._journal.put_metric_set(metrics, number, None, "made from the task's own words")
-        self._journal.event(
-            "metrics",
-            f"No metrics could be read from the evaluator; fixed ones made from the task stand in. {proposal.reason}",
-            number,
-        )
-        return metrics
-
     async def look(self, number: int, node: Node, samples: Sequence[Sample], metrics: MetricSet) -> Look:
         """Store verdicts on these samples of a node; those that are there already are not asked for again."""
         done = self._journal.judged([sample.id for sample in samples], metrics.version, self._judge.name)
@@ -103,21 +68,39 @@ class Evaluator:
         await gather(self._judge_one(number, sample, metrics, done) for sample in usable)
         return Look(number, node.number, metrics.version, tuple(sample.seed.id for sample in samples))
 
-    def observations(self, looks: Sequence[Look], nodes: Mapping[int, Node]) -> list[Observation]:
-        """What was seen in these looks."""
+    async def judge_again(self, samples: Sequence[Sample], metrics: MetricSet) -> None:
+        """Ask for a second verdict on each of these samples, to learn how the judge agrees with itself."""
+        done = {
+            (each.subject, each.metric)
+            for each in self._journal.verdicts([sample.id for sample in samples], metrics.version, self._judge.name)
+            if each.repeat == 1
+        }
+        gather = one_by_one if self._one_slot else concurrently
+        await gather(
+            self._judge_one(0, sample, metrics, done, repeat=1) for sample in samples if sample.state is SampleState.OK
+        )
+
+    def observations(
+        self, looks: Sequence[Look], nodes: Mapping[int, Node], sets: Iterable[MetricSet] = ()
+    ) -> list[Observation]:
+        """What was seen in these looks; ``sets`` are metric sets that are not in the journal yet."""
         known = [look for look in looks if look.node in nodes]
         rows = [
             row
             for fingerprint, version in sorted({(nodes[look.node].fingerprint, look.version) for look in known})
             for row in self._journal.score_rows(fingerprint, version, self._judge.name)
         ]
-        sets = {look.version: self._journal.metric_set(look.version) for look in known}
+        given = {metrics.version: metrics for metrics in sets}
+        by_version = {
+            version: given.get(version) or self._journal.metric_set(version)
+            for version in {look.version for look in known}
+        }
         failed = {nodes[look.node].fingerprint: self._failed(nodes[look.node]) for look in known}
-        return observe(known, nodes, rows, sets, failed)
+        return observe(known, nodes, rows, by_version, failed)
 
     def is_scored(self, node: Node, look: Look, metrics: MetricSet) -> bool:
         """Whether enough of a new node's verdicts could be read."""
-        seen = self.observations([look], {node.number: node})
+        seen = self.observations([look], {node.number: node}, [metrics])
         program = self._journal.workflow_scores(node.fingerprint, self._judge.name)
         return len(seen) >= MIN_SCORED_SHARE * len(look.seeds) and bool(program or self._settings.workflow_weight == 0)
 
@@ -131,7 +114,9 @@ class Evaluator:
     def _failed(self, node: Node) -> set[str]:
         return self._journal.failed_seeds(node.fingerprint)
 
-    async def _judge_one(self, number: int, sample: Sample, metrics: MetricSet, done: set[tuple[str, str]]) -> None:
+    async def _judge_one(
+        self, number: int, sample: Sample, metrics: MetricSet, done: set[tuple[str, str]], repeat: int = 0
+    ) -> None:
         missing = tuple(metric for metric in metrics.metrics if (sample.id, metric.name) not in done)
         if missing:
             verdicts = await judge_sample(
@@ -140,8 +125,9 @@ class Evaluator:
                 metrics,
                 self._judge,
                 draws=self._settings.verdict_draws,
-                scope=Scope(self._run_id, "verdict", number, sample.id),
+                scope=Scope(self._run_id, "verdict" if repeat == 0 else "noise", number, sample.id),
                 sequential=self._one_slot,
+                repeat=repeat,
             )
             self._journal.put_verdicts(verdicts)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from autosynth_core.records import Look, MetricSet, Node, Sample, ScoreRow, Verdict
+from autosynth_core.records import Look, MetricSet, Node, RaceResult, Sample, ScoreRow, Standing, Verdict
 
 __all__ = ["Journal"]
 
@@ -40,7 +40,27 @@ class Journal(Protocol):
         """The workflow verdicts' scores, 1..5, one a workflow metric; empty where fewer than half were read."""
         ...
 
-    def put_metric_set(self, metrics: MetricSet, iteration: int, agreement: float | None, provenance: str) -> None: ...
+    def put_metric_set(
+        self,
+        metrics: MetricSet,
+        iteration: int,
+        agreement: float | None,
+        provenance: str,
+        standing: Standing = Standing.IN_FORCE,
+        reason: str = "",
+    ) -> None: ...
+
+    def released_metrics(self) -> list[MetricSet]:
+        """Metric sets that had been set aside and that a person has taken after all, oldest first."""
+        ...
+
+    def verdicts(self, subjects: Sequence[str], version: str, judge: str) -> list[Verdict]:
+        """Every verdict of one judge on these subjects under one version, repeats and unread ones included."""
+        ...
+
+    def add_race(self, race: RaceResult) -> None: ...
+
+    def races(self) -> list[RaceResult]: ...
 
     def metric_set(self, version: str) -> MetricSet: ...
 

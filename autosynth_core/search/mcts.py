@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 from autosynth_core.config import RunSettings
 from autosynth_core.errors import AutoSynthError, FirstWorkflowFailed, RunHalted
-from autosynth_core.judging import Observation
+from autosynth_core.judging import Noise, Observation, Spread
+from autosynth_core.judging import in_words as noise_in_words
 from autosynth_core.judging.concurrently import concurrently
 from autosynth_core.records import (
     Form,
@@ -31,6 +32,7 @@ from autosynth_core.records import (
     NodeState,
     PreflightResult,
     Proposal,
+    RaceResult,
     Sample,
     SampleState,
     Scope,
@@ -41,11 +43,14 @@ from autosynth_core.records import (
 )
 from autosynth_core.search.allocate import first_look, further_look, top_two
 from autosynth_core.search.backpropagate import backpropagate
+from autosynth_core.search.chance import noise_from, repeated_seeds, spread_from
 from autosynth_core.search.converge import converged, top
 from autosynth_core.search.evaluate import Evaluator
 from autosynth_core.search.evidence import experience, find_weakness, in_words
 from autosynth_core.search.expand import Draft, Expander, Plan, plan_expansion
 from autosynth_core.search.journal import Journal
+from autosynth_core.search.race import Race, sealed_order
+from autosynth_core.search.refresh import PanelItem, Refresher
 from autosynth_core.search.scores import DEFAULT_SPREAD, Board, NodeScore, score_nodes
 from autosynth_core.search.select import strategy
 from autosynth_core.search.simulate import Simulator, failing_share
@@ -56,6 +61,7 @@ __all__ = ["Finished", "Search"]
 
 _log = logging.getLogger(__name__)
 
+_PANEL_SEEDS = 4  # of each node
 _FAILING_LIMIT = 0.25  # a workflow that fails on more of its seed inputs than this is broken
 
 
@@ -64,6 +70,7 @@ class Finished(NamedTuple):
 
     reason: StopReason
     tree: Tree
+    race: RaceResult | None  # None: no race was wanted, or there were no sealed seed inputs for one
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +91,11 @@ class _Known:
     programs: Mapping[str, int]  # fingerprint -> node
     experience: Sequence[str]
     in_force: MetricSet | None
-    observed: frozenset[tuple[int, str, str]]  # (node, version, seed input) of the parent
+    observed: Mapping[tuple[int, str, str], Observation]  # by node, version, seed input
     again: int | None  # the node to look at again
     seeds: tuple[SeedInput, ...]  # on which
+    panel: tuple[PanelItem, ...]
+    spread: Spread
 
 
 class _Child(NamedTuple):
@@ -109,6 +118,8 @@ class Search:
         expander: Expander,
         simulator: Simulator,
         evaluator: Evaluator,
+        refresher: Refresher,
+        race_judge: Evaluator | None,
         journal: Journal,
         context: EditContext,
         can_rewrite: bool | None,
@@ -123,6 +134,8 @@ class Search:
         self._expander = expander
         self._simulator = simulator
         self._evaluator = evaluator
+        self._refresher = refresher
+        self._race_judge = race_judge
         self._journal = journal
         self._context = context
         self._can_rewrite = can_rewrite
@@ -141,6 +154,7 @@ class Search:
         self._seeds = search_seeds(task, settings)
         self._first_look = self._seeds[: first_look(settings)]
         self._stored_looks: dict[int, list[Look]] = {}
+        self._released: set[str] = set()
 
     async def run(self, stored: Mapping[int, Node]) -> Finished:
         """Search until converged or out of iterations.
@@ -149,18 +163,22 @@ class Search:
         Raises FirstWorkflowFailed, and what stops a run: RunHalted, BudgetReached, EndpointError, LeaseLost. Then all
         iterations in flight have ended (``halt`` keeps them from starting new calls); what they paid for is in the log.
         """
-        pending: deque[tuple[int, asyncio.Task[_Result]]] = deque()
         for look in self._journal.looks():
             self._stored_looks.setdefault(look.iteration, []).append(look)
+        reason = await self._search(stored)
+        return Finished(reason, self._tree, await self._race())
+
+    async def _search(self, stored: Mapping[int, Node]) -> StopReason:
+        pending: deque[tuple[int, asyncio.Task[_Result]]] = deque()
         try:
             self._commit(await (self._restored(stored[0]) if 0 in stored else self._root()))
             for number in count(1):
                 while pending and (len(pending) >= self._settings.workers or number > self._settings.iterations):
                     if self._commit(await pending.popleft()[1]):
                         await self._drain(pending)
-                        return Finished(StopReason.CONVERGED, self._tree)
+                        return StopReason.CONVERGED
                 if number > self._settings.iterations:
-                    return Finished(StopReason.ITERATIONS, self._tree)
+                    return StopReason.ITERATIONS
                 pending.append((number, asyncio.create_task(self._iteration(number, stored.get(number)))))
         except BaseException as error:
             self._halt(error if isinstance(error, AutoSynthError) else RunHalted("The search is ending."))
@@ -175,6 +193,30 @@ class Search:
         while pending:
             self._commit(await pending.popleft()[1])
 
+    async def _race(self) -> RaceResult | None:
+        """The best on sealed seed inputs, with what staged sampling has left of a fixed sampling's looks."""
+        if not self._settings.race_contenders or self._board.scale is None or self._in_force is None:
+            return None
+        race = Race(
+            run_id=self._run_id,
+            settings=self._settings,
+            tree=self._tree,
+            board=self._board,
+            metrics=self._in_force,
+            simulator=self._simulator,
+            judge=self._race_judge or self._evaluator,
+            seeds=sealed_order(self._task, self._settings),
+            observations=list(self._observations.values()),
+            second=self._race_judge is not None,
+            iteration=max(self._tree.nodes),
+        )
+        tried = sum(node.state is NodeState.SCORED for node in self._tree.nodes.values())
+        result = await race.run(tried * self._settings.seed_inputs - len(self._observations))
+        if result is not None:
+            self._journal.add_race(result)
+            self._journal.event("race", _race_told(result), result.winner)
+        return result
+
     # --- one iteration ----------------------------------------------------------------------------------------
 
     def _iteration(self, number: int, stored: Node | None) -> Coroutine[None, None, _Result]:
@@ -184,6 +226,7 @@ class Search:
             self._start(Plan(number, stored.parent, stored.form, stored.operator, stored.target))
             return self._restored(stored)
         random = Random(f"{self._settings.seed}:{number}")
+        self._take_released()
         parent = self._select(self._tree, random)
         plan = plan_expansion(
             self._tree,
@@ -198,6 +241,13 @@ class Search:
         self._start(plan)
         return self._expanded(plan, self._known(plan), random)
 
+    def _take_released(self) -> None:
+        """A metric set that a person took after all comes into force."""
+        released = self._journal.released_metrics()
+        if released and released[-1].version not in self._released:
+            self._released.add(released[-1].version)
+            self._in_force = released[-1]
+
     def _start(self, plan: Plan) -> None:
         self._plans[plan.number] = plan
         self._tree.in_flight[plan.number] = plan.parent
@@ -208,10 +258,27 @@ class Search:
             self._tree.fingerprints(),
             experience(self._tree, plan.parent),
             self._in_force,
-            frozenset(key for key in self._observations if key[0] == plan.parent),
+            dict(self._observations),
             again,
             seeds,
+            self._panel(),
+            self._spread if self._board.scale is None else self._board.scale.spread,
         )
+
+    def _panel(self) -> tuple[PanelItem, ...]:
+        """The anchor panel: the first workflow, the best, the lowest, and the farthest from the best in the tree."""
+        if self._in_force is None or not self._tree.scores:
+            return ()
+        ranked = self._tree.scored
+        way = set(self._tree.path(ranked[0]))
+        farthest = max(ranked, key=lambda number: (len(way ^ set(self._tree.path(number))), -number))
+        version = self._in_force.version
+        items = []
+        for number in dict.fromkeys((0, ranked[0], ranked[-1], farthest)):
+            seeds = [seed for node, judged, seed in self._observations if node == number and judged == version]
+            if seeds:
+                items.append(PanelItem(self._tree.nodes[number], tuple(seeds[:_PANEL_SEEDS])))
+        return tuple(items)
 
     def _further_look(self, number: int) -> tuple[int | None, tuple[SeedInput, ...]]:
         """Which workflow the iteration looks at again, and on which further seed inputs."""
@@ -319,14 +386,36 @@ class Search:
         )
         self._journal.put_node(node)
         samples = await self._simulator.simulate(self._first, self._seeds, node=0)
-        nothing = _Known({}, (), None, frozenset(), None, ())
+        nothing = _Known({}, (), None, {}, None, (), (), self._spread)
         result = await self._evaluated(node, self._first, samples, None, (), nothing)
         if result.node.state is not NodeState.SCORED:
             raise FirstWorkflowFailed(
                 f"The first workflow made nothing that could be judged: {result.node.reason} "
                 "Check the models in Settings, or change the task's description or first workflow, and resume."
             )
+        assert result.metrics is not None
+        await self._try_again(result.node, result.metrics)
         return result
+
+    async def _try_again(self, node: Node, metrics: MetricSet) -> None:
+        """The A/A stage: a second sample of the first workflow on some seed inputs, and a second verdict on both."""
+        if not self._settings.measure_noise:
+            return
+        seeds = repeated_seeds(self._seeds, self._settings)
+        again = await self._simulator.simulate(self._first, seeds, node=0, replicate=1)
+        await self._evaluator.look(0, node, again, metrics)
+        chosen = {seed.id for seed in seeds}
+        samples = [each for each in self._journal.samples(node.fingerprint) if each.seed.id in chosen]
+        await self._evaluator.judge_again(samples, metrics)
+        noise = self._noise(node, metrics)
+        if noise is not None:
+            self._journal.event("noise", noise_in_words(noise, self._settings.seed_inputs), 0)
+
+    def _noise(self, node: Node, metrics: MetricSet) -> Noise | None:
+        samples = self._journal.samples(node.fingerprint)
+        subjects = [sample.id for sample in samples]
+        verdicts = self._journal.verdicts(subjects, metrics.version, self._evaluator.judge_name)
+        return noise_from(samples, verdicts, metrics)
 
     async def _evaluated(
         self,
@@ -342,14 +431,17 @@ class Search:
             return _Result(replace(node, state=NodeState.BROKEN, gate=Gate.REAL_SAMPLE, reason=_first_reason(samples)))
         if failing_share(samples, lambda state: state is SampleState.OK) < 0.5:
             return _Result(replace(node, state=NodeState.UNSCORED, reason=_first_reason(samples)))
-        metrics = await self._evaluator.refresh_metrics(node.number, samples, known.in_force)
+        refreshed = await self._refresher.refresh(
+            node.number, samples, known.in_force, known.panel, known.observed, known.spread
+        )
+        metrics = refreshed.metrics
         looks = await concurrently(self._looks(node, samples, parent, parent_samples, metrics, known))
         await self._evaluator.judge_program(node.number, workflow)
         if not self._evaluator.is_scored(node, looks[0], metrics):
             reason = "too few of its samples got a verdict that could be read"
             return _Result(replace(node, state=NodeState.UNSCORED, reason=reason))
         scored = replace(node, state=NodeState.SCORED, metric_version=metrics.version)
-        return _Result(scored, tuple(looks), metrics, refreshed=metrics != known.in_force)
+        return _Result(scored, (*looks, *refreshed.looks), metrics, refreshed=metrics != known.in_force)
 
     def _looks(
         self,
@@ -388,6 +480,8 @@ class Search:
     def _commit(self, result: _Result) -> bool:
         """Make a finished iteration part of the tree, in order. True when the search has converged with it."""
         node = self._as_duplicate(result.node)
+        if node.number == 0 and result.metrics is not None and self._settings.measure_noise:
+            self._spread = spread_from(self._noise(node, result.metrics))
         self._plans.pop(node.number, None)
         self._again.pop(node.number, None)
         self._tree.add(node)
@@ -496,6 +590,16 @@ def _told(node: Node, score: NodeScore | None) -> str:
         ran = "nothing was run" if node.gate is Gate.DUPLICATE else "both were under way at the same time"
         return f"{who}: the same program as recipe {node.duplicate_of}; {ran}."
     return f"{who}: {node.state.value} ({node.gate or 'samples'}): {node.reason[:300]}"
+
+
+def _race_told(result: RaceResult) -> str:
+    gain, low, high = result.gain
+    return (
+        f"Raced on inputs that the search never saw: recipe {result.winner} is the best of {len(result.contenders)} "
+        f"with {result.probability:.0%} probability. It scores {result.sealed.total:.2f} there ({result.sealed.low:.2f} to "
+        f"{result.sealed.high:.2f}); the search had claimed {result.claimed.total:.2f}. Against the first recipe: "
+        f"{gain:+.2f} ({low:+.2f} to {high:+.2f})."
+    )
 
 
 async def _settled(tasks: Sequence[asyncio.Task[_Result]]) -> None:

@@ -33,6 +33,7 @@ from autosynth_core.records import (
     RunState,
     SampleState,
     SeedInput,
+    Standing,
     VerdictMethod,
     sample_id,
 )
@@ -136,8 +137,16 @@ def _metrics(stored: str) -> bool:
         all(isinstance(part, str) for part in (metric.name, metric.description, metric.low, metric.high))
         and _is_number(metric.weight)
         and metric.weight >= 0
+        and isinstance(metric.anchor, bool)
         for metric in metrics
     )
+
+
+def _race(stored: str) -> bool:
+    race = rows.read_race(("", 0.0, stored))
+    rewards = (race.sealed, race.claimed, race.first)
+    figures = [race.probability, *race.gain, *(each.total for each in rewards)]
+    return isinstance(race.judge, str) and isinstance(race.version, str) and all(map(_is_number, figures))
 
 
 def _first_token(stored: str) -> bool:
@@ -196,6 +205,8 @@ _KINDS: Mapping[str, _Kind] = {
             "iteration": _is_count,
             "agreement": _or_none(_is_number),
             "provenance": _is_text,
+            "standing": _is_one_of(Standing),
+            "reason": _is_text,
         },
     ),
     "node": _Kind(
@@ -260,6 +271,7 @@ _KINDS: Mapping[str, _Kind] = {
             "seeds": _reads(_texts),
         },
     ),
+    "race": _Kind("races", {"run_id": _is_name, "at": _is_number, "result": _reads(_race)}),
     "event": _Kind(
         "events",
         {"run_id": _is_name, "at": _is_number, "kind": _is_text, "message": _is_text, "node": _or_none(_is_count)},

@@ -117,6 +117,12 @@ _FIRST_TABLES = (
         seeds TEXT NOT NULL,  -- JSON
         PRIMARY KEY (run_id, iteration, node, version)
     )""",
+    """CREATE TABLE races (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        run_id TEXT NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+        at REAL NOT NULL,
+        result TEXT NOT NULL  -- JSON, see rows.race_to_json
+    )""",
     """CREATE TABLE metric_sets (
         version TEXT PRIMARY KEY,
         metrics TEXT NOT NULL  -- JSON
@@ -128,6 +134,8 @@ _FIRST_TABLES = (
         iteration INTEGER NOT NULL,
         agreement REAL,  -- NULL: there was no other candidate to agree with
         provenance TEXT NOT NULL,
+        standing TEXT NOT NULL,
+        reason TEXT NOT NULL,
         UNIQUE (run_id, iteration, version)
     )""",
     # The three tables of calls name runs without a foreign key: nothing that was paid for is turned away by a
@@ -208,6 +216,7 @@ _SHOWN = (
     "samples",
     "verdicts",
     "looks",
+    "races",
     "run_metric_sets",
     "call_uses",
     "call_failures",

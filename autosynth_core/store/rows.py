@@ -29,13 +29,16 @@ from autosynth_core.records import (
     NodeState,
     OutputField,
     Project,
+    RaceResult,
     Rating,
+    Reward,
     Run,
     RunKind,
     RunState,
     Sample,
     SampleState,
     SeedInput,
+    Standing,
     Task,
     TokenChoice,
     Verdict,
@@ -80,6 +83,8 @@ class RunMetricSet(NamedTuple):
     iteration: int
     agreement: float | None  # None: there was no other candidate to agree with
     provenance: str
+    standing: Standing
+    reason: str  # why it was set aside; "" when it was not
 
 
 class WorkflowScore(NamedTuple):
@@ -304,8 +309,47 @@ def read_look(row: Row) -> Look:
     return Look(iteration, node, version, tuple(json.loads(seeds)))
 
 
+def race_to_json(race: RaceResult) -> str:
+    return to_json(
+        {
+            "judge": race.judge,
+            "version": race.version,
+            "contenders": [[node, seeds] for node, seeds in race.contenders.items()],
+            "winner": race.winner,
+            "probability": race.probability,
+            "sealed": _reward_row(race.sealed),
+            "claimed": _reward_row(race.claimed),
+            "first": _reward_row(race.first),
+            "gain": race.gain,
+        }
+    )
+
+
+def read_race(row: Row) -> RaceResult:
+    run_id, at, result = row
+    raw = json.loads(result)
+    low, middle, high = raw["gain"]
+    return RaceResult(
+        run_id=run_id,
+        judge=raw["judge"],
+        version=raw["version"],
+        contenders={int(node): int(seeds) for node, seeds in raw["contenders"]},
+        winner=int(raw["winner"]),
+        probability=float(raw["probability"]),
+        sealed=Reward(*raw["sealed"]),
+        claimed=Reward(*raw["claimed"]),
+        first=Reward(*raw["first"]),
+        gain=(low, middle, high),
+        at=at,
+    )
+
+
+def _reward_row(reward: Reward) -> Row:
+    return (reward.total, reward.sample, reward.workflow, reward.low, reward.high, reward.n)
+
+
 def metrics_to_json(metric_set: MetricSet) -> str:
-    return to_json([[m.name, m.description, m.low, m.high, m.weight] for m in metric_set.metrics])
+    return to_json([[m.name, m.description, m.low, m.high, m.weight, m.anchor] for m in metric_set.metrics])
 
 
 def metrics_from_json(stored: str) -> MetricSet:

@@ -11,7 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from autosynth_core.records import Event, Feedback, Look, MetricSet, Node, Sample, SampleState, ScoreRow, Verdict
+from autosynth_core.records import (
+    Event,
+    Feedback,
+    Look,
+    MetricSet,
+    Node,
+    RaceResult,
+    Sample,
+    SampleState,
+    ScoreRow,
+    Standing,
+    Verdict,
+)
 from autosynth_core.store import rows
 from autosynth_core.store.connections import Connection, Connections
 from autosynth_core.store.rows import RunMetricSet, WorkflowScore
@@ -171,7 +183,14 @@ class Tree:
     # --- metric sets
 
     def put_metric_set(
-        self, run_id: str, metric_set: MetricSet, iteration: int, agreement: float | None, provenance: str
+        self,
+        run_id: str,
+        metric_set: MetricSet,
+        iteration: int,
+        agreement: float | None,
+        provenance: str,
+        standing: Standing = Standing.IN_FORCE,
+        reason: str = "",
     ) -> None:
         """Note that a metric set came into the run at an iteration."""
         with self._db.write() as db:
@@ -180,9 +199,17 @@ class Tree:
                 (metric_set.version, rows.metrics_to_json(metric_set)),
             )
             db.put(
-                "INSERT INTO run_metric_sets (run_id, version, iteration, agreement, provenance) "
-                "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (run_id, metric_set.version, iteration, agreement, provenance),
+                "INSERT INTO run_metric_sets (run_id, version, iteration, agreement, provenance, standing, reason) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (run_id, metric_set.version, iteration, agreement, provenance, standing, reason),
+            )
+
+    def decide_on_metric_set(self, run_id: str, version: str, standing: Standing) -> None:
+        """A person's decision on a metric set that was set aside. What was decided before stays as it is."""
+        with self._db.write() as db:
+            db.put(
+                "UPDATE run_metric_sets SET standing = ? WHERE run_id = ? AND version = ? AND standing = ?",
+                (standing, run_id, version, Standing.QUARANTINED),
             )
 
     def metric_set(self, version: str) -> MetricSet | None:
@@ -194,14 +221,37 @@ class Tree:
         """In the order they came into the run."""
         with self._db.read() as db:
             found = db.put(
-                "SELECT metrics, iteration, agreement, provenance FROM run_metric_sets "
+                "SELECT metrics, iteration, agreement, provenance, standing, reason FROM run_metric_sets "
                 "JOIN metric_sets USING (version) WHERE run_id = ? ORDER BY id",
                 (run_id,),
             ).fetchall()
         return [
-            RunMetricSet(rows.metrics_from_json(metrics), iteration, agreement, rows.text(provenance))
-            for metrics, iteration, agreement, provenance in found
+            RunMetricSet(
+                rows.metrics_from_json(metrics),
+                iteration,
+                agreement,
+                rows.text(provenance),
+                Standing(standing),
+                rows.text(reason),
+            )
+            for metrics, iteration, agreement, provenance, standing, reason in found
         ]
+
+    # --- races
+
+    def add_race(self, race: RaceResult) -> None:
+        """Append the result of a race."""
+        with self._db.write() as db:
+            db.put(
+                "INSERT INTO races (run_id, at, result) VALUES (?, ?, ?)",
+                (race.run_id, race.at, rows.race_to_json(race)),
+            )
+
+    def races(self, run_id: str) -> list[RaceResult]:
+        """The run's races, oldest first."""
+        with self._db.read() as db:
+            found = db.put("SELECT run_id, at, result FROM races WHERE run_id = ? ORDER BY id", (run_id,)).fetchall()
+        return [rows.read_race(row) for row in found]
 
     # --- events and feedback
 
