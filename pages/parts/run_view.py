@@ -184,7 +184,7 @@ def _figure(
         delta_arrow="off" if quiet else "auto",
         help=help_text,
         border=True,
-        width=230,
+        width=192,  # four in a row beside the sidebar at 1280 pixels
         height="stretch",
     )
 
@@ -229,7 +229,9 @@ def _cost(now: RunHeader) -> tuple[str, str | None]:
 
 
 def _thousands(tokens: int) -> str:
-    return f"{tokens:,}" if tokens < 100_000 else f"{tokens / 1e6:.2f} million"
+    if tokens < 10_000:
+        return f"{tokens:,}"
+    return f"{tokens / 1e3:,.0f}k" if tokens < 10_000_000 else f"{tokens / 1e6:,.1f}M"
 
 
 def _failures(now: RunHeader) -> None:
