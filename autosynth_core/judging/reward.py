@@ -126,7 +126,7 @@ def hybrid_reward(sample: float, low: float, high: float, workflow: float, weigh
     """
     if not 0.0 <= weight <= 1.0:
         raise ValueError(f"the workflow's share of the reward must be in 0..1, not {weight}")
-    given = weight * to_reward(workflow)
+    given = weight * to_reward(workflow) if weight > 0 else 0.0  # an unread workflow is NaN
     total, lowest, highest = ((1 - weight) * to_reward(each) + given for each in (sample, low, high))
     return Reward(
         total=total,

@@ -115,7 +115,7 @@ _FIRST_TABLES = (
         node INTEGER NOT NULL,
         version TEXT NOT NULL,
         seeds TEXT NOT NULL,  -- JSON
-        PRIMARY KEY (run_id, iteration, node, version)
+        PRIMARY KEY (run_id, iteration, node, version, seeds)
     )""",
     """CREATE TABLE races (
         id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -79,7 +79,7 @@ class Tree:
         """What finished iterations looked at, in their order."""
         with self._db.read() as db:
             found = db.put(
-                f"SELECT {rows.LOOK} FROM looks WHERE run_id = ? ORDER BY iteration, node, version", (run_id,)
+                f"SELECT {rows.LOOK} FROM looks WHERE run_id = ? ORDER BY iteration, node, version, seeds", (run_id,)
             ).fetchall()
         return [rows.read_look(row) for row in found]
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 import random
-from statistics import fmean
 
 import pytest
 
 from autosynth_core.judging import (
     difference,
-    link,
+    hybrid_reward,
     read_workflow_scores,
-    reward,
     score_rows,
     seed_scores,
     t_quantile,
@@ -234,122 +232,41 @@ def test_one_lucky_seed_input_is_no_gain() -> None:
     assert difference(parent | {"0": 5.0}, parent).verdict is Comparison.CANT_TELL
 
 
-# --- linking ---
-
-
-def test_linked_score_is_the_parents_plus_the_difference() -> None:
-    linked = link({"a": 3.0, "b": 2.0}, {"a": 2.5, "b": 2.5}, {"a": 4.0, "b": 3.0})
-    assert linked == {"a": 4.5, "b": 2.5}
-
-
-def test_without_a_change_of_metrics_linking_changes_nothing() -> None:
-    child, parent = {"a": 3.3, "b": 2.1}, {"a": 2.0, "b": 4.0}
-    assert link(child, parent, parent) == pytest.approx(child)
-
-
-def test_harsher_metrics_do_not_make_a_child_look_worse() -> None:
-    parent_linked = {"a": 4.0, "b": 4.2}
-    parent_now = {seed: score - 1.5 for seed, score in parent_linked.items()}
-    child_now = {seed: score + 0.5 for seed, score in parent_now.items()}
-    assert fmean(link(child_now, parent_now, parent_linked).values()) == pytest.approx(4.6)
-
-
-def test_chain_of_links_adds_up_the_gains() -> None:
-    linked = {"a": 3.0, "b": 3.0}
-    for severity in range(1, 21):
-        parent = dict.fromkeys(linked, 3.0 - severity / 20)
-        linked = link({seed: score + 0.1 for seed, score in parent.items()}, parent, linked)
-    assert linked == pytest.approx({"a": 5.0, "b": 5.0})
-
-
-def test_linked_scores_are_not_clipped() -> None:
-    assert link({"a": 5.0}, {"a": 4.0}, {"a": 4.9})["a"] == pytest.approx(5.9)
-
-
-def test_seed_input_the_parent_lacks_gets_the_mean_offset() -> None:
-    linked = link({"a": 3.0, "b": 3.0, "new": 2.0}, {"a": 2.0, "b": 2.0}, {"a": 3.0, "b": 4.0})
-    assert linked == {"a": 4.0, "b": 5.0, "new": 3.5}
-
-
-def test_seed_inputs_do_not_die_out_along_a_chain() -> None:
-    seeds = ["a", "b", "c", "d"]
-    linked = dict.fromkeys(seeds, 3.0)
-    parent = dict(linked)
-    for lost in seeds * 3:
-        child = {seed: 3.0 for seed in seeds if seed != lost}
-        linked, parent = link(child, parent, linked), child
-    assert len(linked) == 3
-
-
-@pytest.mark.parametrize(
-    ("child", "parent", "linked"),
-    [
-        ({}, {"a": 1.0}, {"a": 1.0}),
-        ({"a": 1.0}, {}, {"a": 1.0}),
-        ({"a": 1.0}, {"a": 1.0}, {}),
-        ({"a": 1.0}, {"a": 1.0}, {"b": 1.0}),
-    ],
-    ids=["no child", "no parent", "no link", "nothing shared"],
-)
-def test_nothing_shared_is_no_link(child: dict[str, float], parent: dict[str, float], linked: dict[str, float]) -> None:
-    assert link(child, parent, linked) == {}
-
-
 # --- the reward ---
 
 
 def test_reward_is_the_papers_formula() -> None:
-    found = reward({"a": 3.0, "b": 5.0}, [2.0, 4.0, 3.0], 0.5)
-    assert found is not None
+    found = hybrid_reward(4.0, 3.6, 4.4, 3.0, 0.5, 2)
     assert (found.total, found.sample, found.workflow, found.n) == (0.625, 0.75, 0.5, 2)
+    assert (found.low, found.high) == pytest.approx((0.575, 0.675))
 
 
 def test_interval_is_of_the_sample_part_and_scaled_by_its_share() -> None:
-    scores = {"a": 3.0, "b": 3.2, "c": 3.4}
-    alone, half = reward(scores, [5.0], 0.0), reward(scores, [5.0], 0.5)
-    assert alone is not None
-    assert half is not None
-    assert alone.high - alone.low == pytest.approx(2 * 4.302653 * 0.2 / 4 / math.sqrt(3), abs=1e-6)
-    assert half.high - half.low == pytest.approx((alone.high - alone.low) / 2)
+    alone, half, none = (hybrid_reward(3.2, 3.0, 3.4, 5.0, weight, 3) for weight in (0.0, 0.5, 1.0))
+    assert alone.high - alone.low == pytest.approx(0.1)
+    assert half.high - half.low == pytest.approx(0.05)
     assert half.low < half.total < half.high
-
-
-def test_one_seed_input_leaves_the_sample_part_open() -> None:
-    found = reward({"a": 4.0}, [3.0], 0.5)
-    assert found is not None
-    assert (found.low, found.high) == (0.25, 0.75)
+    assert none.low == none.total == none.high == 1.0
 
 
 def test_interval_is_clipped_to_possible_rewards() -> None:
-    found = reward({"a": 1.0, "b": 5.0}, [], 0.0)
-    assert found is not None
+    found = hybrid_reward(3.0, -2.0, 8.0, 3.0, 0.0, 1)
     assert (found.low, found.high) == (0.0, 1.0)
 
 
-def test_chain_beyond_the_scale_keeps_its_order_and_stays_inside_its_interval() -> None:
-    found, more = (reward({"a": score, "b": score + 0.1}, [3.0], 0.0) for score in (5.4, 5.6))
-    assert found is not None
-    assert more is not None
+def test_score_beyond_the_scale_keeps_its_order_and_stays_inside_its_interval() -> None:
+    found, more = (hybrid_reward(score, score - 0.2, score + 0.2, 3.0, 0.0, 2) for score in (5.4, 5.6))
     assert 1 < found.total < more.total
     assert found.low <= found.total <= found.high
 
 
-def test_no_sample_score_is_no_reward() -> None:
-    assert reward({}, [5.0], 1.0) is None
-
-
-def test_unread_workflow_is_no_reward_while_it_counts() -> None:
-    assert reward({"a": 5.0, "b": 4.0}, [], 0.5) is None
-
-
-def test_unread_workflow_without_a_share_changes_nothing() -> None:
-    found = reward({"a": 5.0, "b": 4.0}, [], 0.0)
-    assert found is not None
-    assert found.total == 0.875
-    assert math.isnan(found.workflow)
+def test_workflow_without_a_share_changes_nothing_read_or_not() -> None:
+    unread, read = (hybrid_reward(4.5, 4.0, 5.0, workflow, 0.0, 2) for workflow in (math.nan, 1.0))
+    assert (unread.total, unread.low, unread.high) == (read.total, read.low, read.high) == (0.875, 0.75, 1.0)
+    assert math.isnan(unread.workflow)
 
 
 @pytest.mark.parametrize("weight", [-0.1, 1.1, math.nan], ids=str)
 def test_share_outside_its_range_is_refused(weight: float) -> None:
     with pytest.raises(ValueError, match="share"):
-        reward({"a": 3.0}, [3.0], weight)
+        hybrid_reward(3.0, 2.0, 4.0, 3.0, weight, 1)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from openai_server import OpenAIServer
 
 from autosynth_core.config import ModelSettings, RunSettings
 from autosynth_core.engine.brief import Brief
 from autosynth_core.engine.search_run import run_search
 from autosynth_core.engine.switch import Switch
-from autosynth_core.judging import Difference, difference
+from autosynth_core.judging import Difference, Quality, Scale, Spread, difference
 from autosynth_core.records import (
     Form,
     Gate,
@@ -72,14 +73,28 @@ def make_node(number: int, parent: int | None = None, state: NodeState = NodeSta
     return Node("run", number, parent, state, **{**values, **given})
 
 
-def make_score(number: int, reward: float, gain: float | None = None, seeds: Sequence[float] = ()) -> NodeScore:
-    """A score with this reward (0..1); ``gain`` in points over the parent; ``seeds`` linked scores."""
-    linked = {f"s{index}": value for index, value in enumerate(seeds or [1 + 4 * reward] * 3)}
+def make_score(number: int, reward: float, gain: float | None = None) -> NodeScore:
+    """A score with this reward (0..1) in both parts; ``gain`` in points over the parent."""
     against: Difference | None = None
     if gain is not None:
         against = difference({"a": 3 + gain, "b": 3 + gain, "c": 3 + gain}, {"a": 3.0, "b": 3.0, "c": 3.0})
-    worth = Reward(reward, reward, reward, reward, reward, len(linked))
-    return NodeScore(number, worth, linked, 1 + 4 * reward, 1 + 4 * reward, against)
+    worth = Reward(reward, reward, reward, reward, reward, 3)
+    return NodeScore(number, worth, Quality(1 + 4 * reward, 0.0), 1 + 4 * reward, against)
+
+
+def make_scores(*rewards: float) -> dict[int, NodeScore]:
+    """Scores of nodes 0, 1, 2..."""
+    return {number: make_score(number, reward) for number, reward in enumerate(rewards)}
+
+
+def make_scale(*rewards: float, sd: float = 0.0, shared: float = 0.0) -> Scale:
+    """A scale on which nodes 0, 1, 2... have these rewards (0..1) in their sample part.
+
+    ``sd``: of each quality, in points, apart from ``shared``, which moves all alike.
+    """
+    covariance = np.eye(len(rewards)) * sd**2 + shared**2
+    means = 1 + 4 * np.array(rewards)
+    return Scale(tuple(range(len(rewards))), means, covariance, {}, {}, Spread(0.4, 0.2), 0.2, 0.0)
 
 
 def make_tree(*rows: tuple[int, int | None, float | None], in_flight: Iterable[int] = ()) -> Tree:
@@ -89,8 +104,10 @@ def make_tree(*rows: tuple[int, int | None, float | None], in_flight: Iterable[i
     tree = Tree()
     for number, parent, reward in rows:
         state = NodeState.BROKEN if reward is None else NodeState.SCORED
-        tree.add(make_node(number, parent, state), None if reward is None else make_score(number, reward))
-        backpropagate(tree, number)
+        tree.add(make_node(number, parent, state))
+        if reward is not None:
+            tree.scores[number] = make_score(number, reward)
+    backpropagate(tree)
     tree.in_flight = {1000 + index: parent for index, parent in enumerate(in_flight)}
     return tree
 

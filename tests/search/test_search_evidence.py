@@ -11,7 +11,6 @@ from autosynth_core.errors import TransientFailure
 from autosynth_core.judging import difference
 from autosynth_core.records import Capabilities, Metric, MetricSet, NodeState, Sample, SampleState, Scope, ScoreRow
 from autosynth_core.search import in_words
-from autosynth_core.search.backpropagate import backpropagate
 from autosynth_core.search.evidence import experience, find_weakness, lowest
 
 METRICS = MetricSet((Metric("Clear", "It is clear.", "A fog.", "Clear as glass."), Metric("Vivid", "v", "l", "h")))
@@ -87,8 +86,9 @@ def test_experience_tells_ancestors_and_siblings_with_their_uncertainty() -> Non
     for number, parent, gain in ((1, 0, 0.5), (2, 1, -0.5), (3, 0, 0.0), (4, 1, None)):
         state = NodeState.BROKEN if gain is None else NodeState.SCORED
         given = {"reason": "line 3: no closing quote"} if gain is None else {}
-        tree.add(make_node(number, parent, state, **given), None if gain is None else make_score(number, 0.5, gain))
-        backpropagate(tree, number)
+        tree.add(make_node(number, parent, state, **given))
+        if gain is not None:
+            tree.scores[number] = make_score(number, 0.5, gain)
     lines = experience(tree, 1)
     assert lines == [
         "change 1 -> better (+0.50 points, 95% interval +0.50 to +0.50)",

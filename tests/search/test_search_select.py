@@ -11,7 +11,7 @@ from search_cases import make_tree
 
 from autosynth_core.config import Strategy
 from autosynth_core.search import Tree, strategy
-from autosynth_core.search.select import best_of_n, random_node, soft_top_k, uct
+from autosynth_core.search.select import aflow, best_of_n, random_node, soft_top_k, uct
 
 DRAWS = 20_000
 
@@ -65,6 +65,17 @@ def test_soft_top_k_with_fewer_nodes_than_k_takes_what_is_there() -> None:
 def test_far_rewards_do_not_underflow() -> None:
     found = shares(make_tree((0, None, -300.0), (1, 0, 300.0)))
     assert found[1] == pytest.approx(0.85, abs=0.02)
+
+
+def test_aflow_draws_from_the_first_workflow_and_the_three_best_others_whatever_is_in_flight() -> None:
+    rows = [(0, None, 0.10), (1, 0, 0.50), (2, 0, 0.60), (3, 1, 0.55), (4, 1, 0.40), (5, 1, None)]
+    tree = make_tree(*rows, in_flight=[2, 2, 2])
+    random = Random(1)
+    count = Counter(aflow(tree, random) for _ in range(DRAWS))
+    wanted = expected({0: 0.10, 1: 0.50, 2: 0.60, 3: 0.55}, {})
+    assert set(count) == set(wanted)
+    for number, share in wanted.items():
+        assert count[number] / DRAWS == pytest.approx(share, abs=4 * math.sqrt(share * (1 - share) / DRAWS))
 
 
 def upper_bound(tree: Tree, child: int, seen: int) -> float:

@@ -10,6 +10,8 @@ CREATE TRIGGER looks_insert_shows AFTER INSERT ON looks BEGIN UPDATE run_changes
 CREATE TRIGGER looks_update_shows AFTER UPDATE ON looks BEGIN UPDATE run_changes SET n = n + 1 WHERE run_id = new.run_id; END;
 CREATE TRIGGER nodes_insert_shows AFTER INSERT ON nodes BEGIN UPDATE run_changes SET n = n + 1 WHERE run_id = new.run_id; END;
 CREATE TRIGGER nodes_update_shows AFTER UPDATE ON nodes BEGIN UPDATE run_changes SET n = n + 1 WHERE run_id = new.run_id; END;
+CREATE TRIGGER races_insert_shows AFTER INSERT ON races BEGIN UPDATE run_changes SET n = n + 1 WHERE run_id = new.run_id; END;
+CREATE TRIGGER races_update_shows AFTER UPDATE ON races BEGIN UPDATE run_changes SET n = n + 1 WHERE run_id = new.run_id; END;
 CREATE TRIGGER requests_insert_shows AFTER INSERT ON requests BEGIN UPDATE run_changes SET n = n + 1 WHERE run_id = new.run_id; END;
 CREATE TRIGGER requests_update_shows AFTER UPDATE ON requests BEGIN UPDATE run_changes SET n = n + 1 WHERE run_id = new.run_id; END;
 CREATE TRIGGER run_metric_sets_insert_shows AFTER INSERT ON run_metric_sets BEGIN UPDATE run_changes SET n = n + 1 WHERE run_id = new.run_id; END;
@@ -99,7 +101,7 @@ CREATE TABLE looks (
         node INTEGER NOT NULL,
         version TEXT NOT NULL,
         seeds TEXT NOT NULL,  -- JSON
-        PRIMARY KEY (run_id, iteration, node, version)
+        PRIMARY KEY (run_id, iteration, node, version, seeds)
     );
 CREATE TABLE metric_sets (
         version TEXT PRIMARY KEY,
@@ -129,6 +131,12 @@ CREATE TABLE projects (
         task TEXT NOT NULL,  -- JSON, see rows.task_to_json
         created REAL NOT NULL
     );
+CREATE TABLE races (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        run_id TEXT NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+        at REAL NOT NULL,
+        result TEXT NOT NULL  -- JSON, see rows.race_to_json
+    );
 CREATE TABLE requests (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         run_id TEXT NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
@@ -147,6 +155,8 @@ CREATE TABLE run_metric_sets (
         iteration INTEGER NOT NULL,
         agreement REAL,  -- NULL: there was no other candidate to agree with
         provenance TEXT NOT NULL,
+        standing TEXT NOT NULL,
+        reason TEXT NOT NULL,
         UNIQUE (run_id, iteration, version)
     );
 CREATE TABLE runs (

@@ -56,8 +56,31 @@ def test_the_public_names_are_these() -> None:
     ]
     methods = {name for name in dir(Store) if not name.startswith("_")}
     assert methods == {
-        *("acquire", "add_event", "add_feedback", "add_project", "add_run", "ask", "calls_of", "capabilities", "close"),
-        *("delete_project", "events", "failure", "feedback", "find", "handled", "heartbeat", "lease"),
+        *(
+            "acquire",
+            "add_event",
+            "add_feedback",
+            "add_project",
+            "add_race",
+            "add_run",
+            "ask",
+            "calls_of",
+            "capabilities",
+            "close",
+        ),
+        *(
+            "decide_on_metric_set",
+            "delete_project",
+            "events",
+            "failure",
+            "feedback",
+            "find",
+            "handled",
+            "heartbeat",
+            "lease",
+            "looks",
+            "races",
+        ),
         *("mark_interrupted", "metric_set", "metric_sets", "node", "nodes", "open", "path", "pending", "project"),
         *(
             "projects",
