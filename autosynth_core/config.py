@@ -116,7 +116,7 @@ class RunSettings(BaseModel):
     metric_candidates: Annotated[int, Field(ge=1, le=9, description="candidate metric sets for self-consistency")] = 3
     metric_refresh: Annotated[
         int, Field(ge=0, le=1000, description="metrics are regenerated every so many iterations; 0: never")
-    ] = 10
+    ] = 15
     anchor_share: Annotated[
         float, Field(ge=0, le=1, description="share of the educator's approved criteria in a sample's score")
     ] = 0.5

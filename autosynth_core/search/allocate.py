@@ -26,7 +26,7 @@ def first_look(settings: RunSettings) -> int:
     """Seed inputs a child is run on at first."""
     if settings.sampling is Sampling.FIXED:
         return settings.seed_inputs
-    return min(settings.seed_inputs, max(_LEAST_LOOK, ceil(settings.seed_inputs / 2)))
+    return min(settings.seed_inputs, max(_LEAST_LOOK, ceil(3 * settings.seed_inputs / 8)))
 
 
 def further_look(settings: RunSettings) -> int:
@@ -54,7 +54,8 @@ def top_two(scale: Scale, scores: Mapping[int, NodeScore], looks: Mapping[int, i
 def chance_to_beat(scale: Scale, scores: Mapping[int, NodeScore], one: int, other: int, weight: float) -> float:
     """The probability that ``one``'s reward is above ``other``'s, given everything seen; 0.5 when nothing is known."""
     quality = scale.difference(one, other)
-    program = scores[one].reward.workflow - scores[other].reward.workflow
+    # without a share in the reward, a program may have no score at all
+    program = scores[one].reward.workflow - scores[other].reward.workflow if weight > 0 else 0.0
     gap, sd = (1 - weight) * quality.mean / 4 + weight * program, (1 - weight) * quality.sd / 4
     if sd <= 0:
         return 0.5 if gap == 0 else float(gap > 0)

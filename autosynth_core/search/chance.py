@@ -20,7 +20,7 @@ _LEAST_SEEDS = 3
 
 
 def repeated_seeds(seeds: Sequence[SeedInput], settings: RunSettings) -> tuple[SeedInput, ...]:
-    """The seed inputs on which the first workflow makes a second sample, and is judged twice: half of them."""
+    """The seed inputs on which the first workflow makes two samples: half of a full look, so that it costs no more."""
     return tuple(seeds[: max(_LEAST_SEEDS, ceil(settings.seed_inputs / 2))])
 
 

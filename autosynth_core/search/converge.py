@@ -2,7 +2,8 @@
 
 The paper stops when the mean of the top three has not moved by epsilon = 0.05 for some iterations. With a noisy judge
 that rule stops early about half of the time, so the default puts the bound on the gain's upper end instead of on the
-gain. All figures are in reward units (0..1).
+gain, and looks back as far as there are iterations left: what was not gained in twenty iterations is not expected of
+the next twenty, but five without a gain say little about them. All figures are in reward units (0..1).
 """
 
 from __future__ import annotations
@@ -52,14 +53,18 @@ def converged(
     *,
     epsilon: float,
     patience: int,
+    left: int,
     weight: float,
 ) -> bool:
     """Whether the search may stop. ``history`` holds the top three after each scored child, in order.
 
-    ``bound``: the gain over the last ``patience`` scored children is below ``epsilon`` with 95% confidence. ``paper``:
+    ``bound``: the gain over the last ``patience`` scored children, or over as many as there are iterations ``left``
+    where these are more, is below ``epsilon`` with 95% confidence. ``paper``:
     the mean of the top three moved by less than ``epsilon`` over them. ``unchanged``: the top three are the same ones
     throughout (AFlow with z = 0). False while fewer than ``patience`` children have followed a full top group.
     """
+    if rule is Convergence.BOUND:
+        patience = max(patience, left)
     if rule is Convergence.NEVER or len(history) <= patience or len(history[-1 - patience]) < len(history[-1]):
         return False
     before, now = history[-1 - patience], history[-1]

@@ -152,6 +152,7 @@ class Search:
         self._since_extended = 0  # scored children since the run began or was last extended
         self._order = seed_order(task, settings)
         self._seeds = search_seeds(task, settings)
+        self._root_look = repeated_seeds(self._seeds, settings) if settings.measure_noise else self._seeds
         self._first_look = self._seeds[: first_look(settings)]
         self._stored_looks: dict[int, list[Look]] = {}
         self._released: set[str] = set()
@@ -210,12 +211,17 @@ class Search:
             second=self._race_judge is not None,
             iteration=max(self._tree.nodes),
         )
-        tried = sum(node.state is NodeState.SCORED for node in self._tree.nodes.values())
-        result = await race.run(tried * self._settings.seed_inputs - len(self._observations))
+        result = await race.run(self._saved())
         if result is not None:
             self._journal.add_race(result)
             self._journal.event("race", _race_told(result), result.winner)
         return result
+
+    def _saved(self) -> int:
+        """Samples judged fewer than fixed sampling would have; what was spent on the judge itself is taken off."""
+        tried = sum(node.state is NodeState.SCORED for node in self._tree.nodes.values())
+        chance = 2 * len(self._root_look) if self._settings.measure_noise else 0
+        return tried * self._settings.seed_inputs - len(self._observations) - chance - self._refresher.tried
 
     # --- one iteration ----------------------------------------------------------------------------------------
 
@@ -385,7 +391,7 @@ class Search:
             fingerprint=self._first.fingerprint,
         )
         self._journal.put_node(node)
-        samples = await self._simulator.simulate(self._first, self._seeds, node=0)
+        samples = await self._simulator.simulate(self._first, self._root_look, node=0)
         nothing = _Known({}, (), None, {}, None, (), (), self._spread)
         result = await self._evaluated(node, self._first, samples, None, (), nothing)
         if result.node.state is not NodeState.SCORED:
@@ -398,15 +404,13 @@ class Search:
         return result
 
     async def _try_again(self, node: Node, metrics: MetricSet) -> None:
-        """The A/A stage: a second sample of the first workflow on some seed inputs, and a second verdict on both."""
+        """The A/A stage: a second sample of the first workflow on each seed input, and a second verdict on the first."""
         if not self._settings.measure_noise:
             return
-        seeds = repeated_seeds(self._seeds, self._settings)
-        again = await self._simulator.simulate(self._first, seeds, node=0, replicate=1)
+        again = await self._simulator.simulate(self._first, self._root_look, node=0, replicate=1)
         await self._evaluator.look(0, node, again, metrics)
-        chosen = {seed.id for seed in seeds}
-        samples = [each for each in self._journal.samples(node.fingerprint) if each.seed.id in chosen]
-        await self._evaluator.judge_again(samples, metrics)
+        firsts = [each for each in self._journal.samples(node.fingerprint) if each.replicate == 0]
+        await self._evaluator.judge_again(firsts, metrics)
         noise = self._noise(node, metrics)
         if noise is not None:
             self._journal.event("noise", noise_in_words(noise, self._settings.seed_inputs), 0)
@@ -494,7 +498,8 @@ class Search:
             self._in_force = result.metrics
         self._history.append(top(self._tree.scores))
         self._since_extended += node.number > self._settings.extended_after
-        return self._since_extended >= self._settings.patience and self._has_converged()
+        left = self._settings.iterations - node.number
+        return left > 0 and self._since_extended >= self._settings.patience and self._has_converged(left)
 
     def _observe(self, looks: Sequence[Look]) -> None:
         """Take in what an iteration looked at, and score the whole tree anew."""
@@ -511,7 +516,7 @@ class Search:
         self._tree.scores = dict(self._board.scores)
         backpropagate(self._tree)
 
-    def _has_converged(self) -> bool:
+    def _has_converged(self, left: int) -> bool:
         assert self._board.scale is not None
         return converged(
             self._history,
@@ -520,6 +525,7 @@ class Search:
             self._settings.convergence,
             epsilon=self._settings.epsilon,
             patience=self._settings.patience,
+            left=left,
             weight=self._settings.workflow_weight,
         )
 

@@ -79,6 +79,12 @@ class Refresher:
         self._known = tuple(known)
         self._one_slot = one_slot
         self._draw = draw
+        self._versions: set[str] = set()  # that known outputs were judged under
+
+    @property
+    def tried(self) -> int:
+        """How many known outputs were judged, each version of the metrics counted."""
+        return len(self._versions) * len(self._known)
 
     async def refresh(
         self,
@@ -94,7 +100,7 @@ class Refresher:
         ``seen`` holds what is known of the panel under the version in force.
         """
         every = self._settings.metric_refresh
-        if in_force is not None and (every == 0 or number % every):
+        if in_force is not None and (every == 0 or number % every or number == self._settings.iterations):
             return Refreshed(in_force)
         if in_force is None:
             return Refreshed(await self._first(number, samples))
@@ -159,6 +165,7 @@ class Refresher:
         """How well the judge tells known good outputs from bad ones by these metrics; None where it is not tried."""
         if not self._settings.check_fitness or not self._known:
             return None
+        self._versions.add(metrics.version)
         scope = Scope(self._run_id, "fitness", number)
         samples = {each.id: known_sample(self._run_id, each) for each in self._known}
         gather = one_by_one if self._one_slot else concurrently

@@ -14,7 +14,7 @@ from autosynth_core.config import RunSettings, Strategy
 __all__ = ["ARMS", "COMMON", "ArmSettings", "arm_settings"]
 
 _PLAIN: Mapping[str, Any] = {
-    "scores": "raw",
+    "scoring": "raw",
     "sampling": "fixed",
     "race_contenders": 0,
     "measure_noise": False,

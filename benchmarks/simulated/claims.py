@@ -72,10 +72,12 @@ def selection(bench: Bench) -> list[Claim]:
     """1: what a winner is truly worth, at three levels of noise."""
     found = []
     for noise, regret_share, gain_share in ((0.05, 0.5, 1.25), (0.10, None, 1.1), (0.0, None, 1.0)):
-        own = bench.facts("default", _noisy(noise))
+        own = bench.facts("default", _noisy(noise), stopping=True)
         for rival in _RIVALS:
-            found += _against(noise, own, rival, bench.facts(rival, _noisy(noise)), regret_share, gain_share)
-        best = bench.facts("best_of_n", _noisy(noise))
+            found += _against(
+                noise, own, rival, bench.facts(rival, _noisy(noise), stopping=True), regret_share, gain_share
+            )
+        best = bench.facts("best_of_n", _noisy(noise), stopping=True)
         found.append(_gain_claim(f"noise {noise:g}: gain against best_of_n", own, best, 1.0))
         found.append(_within_budget(bench, noise, own))
     return found

@@ -18,7 +18,7 @@ from autosynth_core.engine import Brief, search_run
 from autosynth_core.engine.journal import StoreJournal
 from autosynth_core.engine.switch import Switch
 from autosynth_core.judging import seed_scores
-from autosynth_core.records import Comparison, Node, NodeState, Run, RunKind, RunState
+from autosynth_core.records import Comparison, Node, NodeState, Run, RunKind, RunState, Standing
 from autosynth_core.search import Finished
 from autosynth_core.store import Store
 from autosynth_core.workflow import Sandbox
@@ -130,6 +130,9 @@ async def _search(
 
 
 def _chosen(finished: Finished) -> Chosen:
+    race = finished.race
+    if race is not None:
+        return Chosen(race.winner, race.sealed.total, race.sealed.low, race.sealed.high)
     best = finished.tree.best
     assert best is not None
     reward = finished.tree.scores[best].reward
@@ -195,10 +198,8 @@ def _called_better(finished: Finished, number: int) -> bool:
 
 
 def _quarantined(store: Store, run_id: str) -> tuple[int, ...]:
-    """From the feed: iterations at which the engine says that it quarantined a metric set."""
-    return tuple(
-        event.node or 0 for event in store.events(run_id) if "quarantin" in f"{event.kind} {event.message}".lower()
-    )
+    """Iterations at which a metric set was set aside."""
+    return tuple(entry.iteration for entry in store.metric_sets(run_id) if entry.standing is Standing.QUARANTINED)
 
 
 def kendall(one: Sequence[float], other: Sequence[float]) -> float | None:

@@ -134,11 +134,24 @@ class Searched(NamedTuple):
         return [event.message for event in self.store.events(self.run_id) if event.kind == kind]
 
 
+_SMALL = {
+    "iterations": 1,
+    "workers": 1,
+    "seed_inputs": 4,
+    "metric_count": 2,
+    "metric_candidates": 1,
+    "metric_refresh": 1,
+    "sampling": "fixed",
+    "measure_noise": False,
+    "check_fitness": False,
+    "race_contenders": 0,
+}
+
+
 def small(server: OpenAIServer, **changes: object) -> RunSettings:
-    """Settings for a search of seconds."""
+    """Settings for a search of seconds, without what goes on beside the tree: no trial of the judge and no race."""
     models = ModelSettings(base_url=server.base_url, **changes.pop("models", {}))
-    values = {"iterations": 1, "workers": 1, "seed_inputs": 4, "metric_count": 2, "metric_candidates": 1, **changes}
-    return RunSettings.model_validate({**values, "models": models})
+    return RunSettings.model_validate({**_SMALL, **changes, "models": models})
 
 
 def add_search(store: Store, settings: RunSettings, task: Task | None = None, first: str = FIRST) -> Run:

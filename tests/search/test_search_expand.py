@@ -30,7 +30,9 @@ def plan(tree: Tree, *, seed: object = 0, parent: int = 0, flights: tuple[Plan, 
 def edited(tree: Tree, number: int, operator: str, target: str, gain: float | None, state: NodeState | None = None):
     given = state or (NodeState.BROKEN if gain is None else NodeState.SCORED)
     node = make_node(number, 0, given, form=Form.EDIT, operator=operator, target=target)
-    tree.add(node, None if gain is None else make_score(number, 0.5, gain))
+    tree.add(node)
+    if gain is not None:
+        tree.scores[number] = make_score(number, 0.5, gain)
 
 
 def test_untried_operators_come_first_until_each_was_tried_once() -> None:
