@@ -40,7 +40,7 @@ _DIFFICULTY_SD = 2.0  # points: wide
 _SUM_TO_ZERO = 1e3  # weight, per points squared, of the difficulties' having the sum 0
 _LEAST_SD = 0.02  # points: a judge that repeats itself to the letter would make the equations singular
 # What is believed of a search before its first child, with the weight of so many children or comparisons.
-_STEP_BELIEF, _STEP_WEIGHT = 0.2, 4.0
+_STEP_BELIEF, _STEP_WEIGHT = 0.2, 10.0
 _SPREAD_WEIGHT = 8.0
 
 
