@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from openai_server import OpenAIServer, Reply
 from scripted_models import ScriptedModels, outside_data
-from search_cases import FIRST, prompts, resumed, search, small
+from search_cases import FIRST, make_task, prompts, resumed, search, small
 
 from autosynth_core.config import Expansion
 from autosynth_core.judging import seed_scores
