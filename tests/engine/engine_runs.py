@@ -25,9 +25,9 @@ from autosynth_core.engine import Owner, read_brief, start_search
 from autosynth_core.engine.control import LIVE
 from autosynth_core.llm.protocol import request_body
 from autosynth_core.records import Run, RunState
-from autosynth_core.search import node_scores
 from autosynth_core.store import Store
 from autosynth_core.taskfile import load_task
+from autosynth_core.views.scored import scored_run
 
 ROOT = Path(__file__).parents[2]
 TASK_FILE = ROOT / "data" / "tasks" / "science-analogies.json"
@@ -54,7 +54,8 @@ def settings_for(server: OpenAIServer, **given: Any) -> RunSettings:
     """A small search that does not converge before its iterations are used."""
     calls = {name: given.pop(name) for name in ("timeout_s", "attempts", "max_in_flight") if name in given}
     small: dict[str, Any] = {
-        "iterations": 6, "workers": 4, "seed_inputs": 3, "metric_count": 2, "metric_candidates": 2, "patience": 1000,
+        "iterations": 6, "workers": 4, "seed_inputs": 4, "metric_count": 2, "metric_candidates": 2,
+        "convergence": "never", "metric_refresh": 1, "measure_noise": False, "race_contenders": 0,
     }  # fmt: skip
     return RunSettings(
         **{**small, **given},
@@ -116,13 +117,7 @@ def new_search(db: Path, server: OpenAIServer, **given: Any) -> str:
 def tree_of(db: Path, run_id: str) -> list[Leaf]:
     """The run's nodes with their rewards computed afresh from what is stored."""
     with Store.open(db) as store:
-        run, nodes = store.run(run_id), store.nodes(run_id)
-        weight = RunSettings.model_validate_json(run.settings).workflow_weight
-        sets = {each.metric_set.version: each.metric_set for each in store.metric_sets(run_id)}
-        judged: dict[str, list[float]] = {}
-        for row in store.workflow_scores(run_id):
-            judged.setdefault(row[0], []).append(row[3])
-        scores = node_scores(nodes, store.sample_scores(run_id), sets, judged, store.failed_seeds(run_id), weight)
+        nodes, scores = store.nodes(run_id), scored_run(store, run_id).scores
     rewards = {number: round(score.reward.total, 12) for number, score in scores.items()}
     return [
         Leaf(

@@ -10,13 +10,14 @@ from openai_server import OpenAIServer
 from scripted_models import ScriptedModels
 
 
-@pytest.mark.parametrize("workers", [1, 4])
-def test_tree_does_not_depend_on_how_long_answers_take(workers: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("refresh", [1, 3], ids="metrics new every {}".format)
+@pytest.mark.parametrize("workers", [1, 4], ids="{} at once".format)
+def test_tree_does_not_depend_on_how_long_answers_take(workers: int, refresh: int, tmp_path: Path) -> None:
     trees = []
     for delays in (1, 2):
         with OpenAIServer(Unsteady(delays, 0.04), models=["scripted"]) as server:
             db = tmp_path / f"{delays}.db"
-            trees.append(tree_of(db, new_search(db, server, workers=workers, iterations=8)))
+            trees.append(tree_of(db, new_search(db, server, workers=workers, iterations=8, metric_refresh=refresh)))
     assert trees[0] == trees[1]
     assert len({leaf.fingerprint for leaf in trees[0]}) > 5
     assert len({leaf.reward for leaf in trees[0]}) > 5

@@ -23,9 +23,10 @@ def ended(
     *,
     epsilon: float = 0.05,
     patience: int = 5,
+    left: int = 0,
     weight: float = 0.5,
 ) -> bool:
-    return converged(history, scores, scale, rule, epsilon=epsilon, patience=patience, weight=weight)
+    return converged(history, scores, scale, rule, epsilon=epsilon, patience=patience, left=left, weight=weight)
 
 
 REWARDS = (0.5, 0.55, 0.6, 0.61, 0.62, 0.63)
@@ -119,6 +120,17 @@ def test_window_is_the_last_patience_children_and_nothing_before() -> None:
     scores, scale = make_scores(*rewards), make_scale(*rewards)
     assert not ended([TOP, LATE, LATE], scores, scale, patience=2)
     assert ended([TOP, LATE, LATE, LATE], scores, scale, patience=2)
+
+
+def test_bound_looks_back_as_far_as_there_is_left_to_go_and_the_rules_of_others_do_not() -> None:
+    rewards = (0.2, 0.2, 0.2, 0.6, 0.6, 0.6)
+    scores, scale = make_scores(*rewards), make_scale(*rewards)
+    history = [*[TOP] * 3, *[LATE] * 10]
+    assert ended(history, scores, scale, left=9)
+    assert not ended(history, scores, scale, left=10)
+    assert not ended(history, scores, scale, left=500)
+    for rule in (Convergence.PAPER, Convergence.UNCHANGED):
+        assert ended(history, scores, scale, rule, left=500)
 
 
 def test_both_tops_are_taken_on_todays_scale() -> None:

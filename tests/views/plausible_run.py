@@ -22,6 +22,7 @@ from autosynth_core.records import (
     FieldKind,
     Form,
     Gate,
+    Look,
     Metric,
     MetricSet,
     Node,
@@ -141,7 +142,9 @@ def add_search(
     for number in range(nodes):
         parent = None if number == 0 else dice.choice(sorted(quality, key=lambda n: -quality[n])[:4])
         node = _node(run.id, number, parent, _state(dice, number, nodes, state), project.task, text)
-        store.put_outcome(node, [Event(run.id, NOON + 90 * number, "node", text or f"Recipe {number} is done", number)])
+        looks = _looks(node, seeds) if node.state is NodeState.SCORED else ()
+        done = Event(run.id, NOON + 90 * number, "node", text or f"Recipe {number} is done", number)
+        store.put_outcome(node, [done], looks)
         if node.state is NodeState.SCORED:
             quality[number] = 3.0 if parent is None else min(4.7, quality[parent] + dice.gauss(0.12, 0.35))
             for metrics in (METRICS, SHARPER):
@@ -152,6 +155,11 @@ def add_search(
     store.failure(Scope(run.id, "sample", 3), "rate limited", "HTTP 429")
     store.set_run_state(run.id, state, reason)
     return store.run(run.id)
+
+
+def _looks(node: Node, seeds: Sequence[SeedInput]) -> list[Look]:
+    shown = tuple(seed.id for seed in seeds)
+    return [Look(node.number, node.number, metrics.version, shown) for metrics in (METRICS, SHARPER)]
 
 
 def _state(dice: random.Random, number: int, nodes: int, state: RunState) -> NodeState:
