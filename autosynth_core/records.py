@@ -191,6 +191,7 @@ class MetricSet:
 class Standing(StrEnum):
     """What a metric set is to a run."""
 
+    PROPOSED = "as proposed"  # before its weights were set by what its metrics tell apart; never judged by
     IN_FORCE = "in force"  # or was, until a newer one came
     QUARANTINED = "set aside"  # something speaks against it; a person decides
     RELEASED = "taken after all"  # by a person
@@ -377,6 +378,7 @@ class Command(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     STOP = "stop"
+    RACE = "race"  # the best of a search that is not running, on the inputs kept aside
 
 
 @dataclass(frozen=True, slots=True)

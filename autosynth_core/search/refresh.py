@@ -108,7 +108,7 @@ class Refresher:
         if born is None or born.version == in_force.version:
             return Refreshed(in_force)
         found = await self._fitness(number, born)
-        weighted = born if found is None else reweighted(born, found)
+        weighted = self._weighted(number, born, found)
         looks = await self._judge_panel(number, panel, weighted)
         reason = quarantine_reason(
             self._drift(panel, looks, seen, in_force, weighted, spread), found, await self._fitness(number, in_force)
@@ -137,9 +137,16 @@ class Refresher:
                 born, found, provenance = plain, other, "made from the task's own words"
         if found is not None:
             self._journal.event(f"judge {found.verdict.value}", found.sentence, number)
-            born = reweighted(born, found)
+            born = self._weighted(number, born, found)
         self._journal.put_metric_set(born, number, None, provenance)
         return born
+
+    def _weighted(self, number: int, born: MetricSet, found: Fitness | None) -> MetricSet:
+        """With the weights that its metrics earned. The set as proposed is kept too: the fitness is a claim on that."""
+        weighted = born if found is None else reweighted(born, found)
+        if weighted.version != born.version:
+            self._journal.put_metric_set(born, number, None, "before it was weighed", Standing.PROPOSED)
+        return weighted
 
     async def _propose(self, number: int, samples: Sequence[Sample], in_force: MetricSet | None) -> MetricSet | None:
         usable = [sample for sample in samples if sample.state is SampleState.OK]

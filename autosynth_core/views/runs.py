@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from autosynth_core.config import RoundSettings, RunSettings
-from autosynth_core.records import Command, Event, Node, NodeState, Run, RunKind, RunState, Usage
+from autosynth_core.records import Command, Event, Node, NodeState, Run, RunKind, RunState, Standing, Usage
 from autosynth_core.search.scores import NodeScore
 from autosynth_core.store import Store
 from autosynth_core.views import words
@@ -21,6 +21,7 @@ from autosynth_core.views.settings import read_settings
 
 __all__ = ["BestPoint", "RunHeader", "best_so_far", "feed", "header", "time_left"]
 
+_USED = (Standing.IN_FORCE, Standing.RELEASED)
 _PACE_OVER = 12  # finished recipes that the pace is measured over
 
 
@@ -110,7 +111,9 @@ def header(store: Store, run_id: str) -> RunHeader:
         budget_tokens=settings.budget_tokens if isinstance(settings, RunSettings) else None,
         seconds_left=left.seconds,
         left_basis=left.basis,
-        metric_versions=len({entry.metric_set.version for entry in store.metric_sets(run_id)}),
+        metric_versions=len(
+            {entry.metric_set.version for entry in store.metric_sets(run_id) if entry.standing in _USED}
+        ),
     )
 
 

@@ -24,6 +24,7 @@ _STRATEGIES = {
     Strategy.UCT: "Balance the best with the little tried",
     Strategy.BEST_OF_N: "Always start from the first recipe",
     Strategy.RANDOM: "Build on any recipe",
+    Strategy.AFLOW: "Build on the first or one of the best few (AFlow)",
 }
 
 
