@@ -23,7 +23,7 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, product
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +33,7 @@ __all__ = ["Observation", "Quality", "Scale", "Spread", "estimate_spread", "fit_
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
+Places = NDArray[np.intp]
 
 _Z95 = 1.959963984540054
 _ROUNDS, _MANY_NODES, _FEW_ROUNDS = 12, 300, 3  # of estimating step and drift
@@ -128,18 +129,18 @@ def fit_scale(
         {version: len(nodes) + at for at, version in enumerate(versions)},
         {seed: len(nodes) + len(versions) + at for at, seed in enumerate(seeds)},
     )
-    families = [
+    related = [
         (columns.nodes[node], columns.nodes[parent])
         for node in nodes
         if (parent := parents[node]) is not None and parent in columns.nodes
     ]
+    families = _Families(*np.array(related, dtype=np.intp).reshape(-1, 2).T)
     data = _normal_equations(observations, columns, spread)
-    moves = _moves(families, len(data.right))
     step = _STEP_BELIEF
-    means, covariance = _solve(data, moves, step)
-    for _ in range((_ROUNDS if len(nodes) < _MANY_NODES else _FEW_ROUNDS) if families else 0):
-        before, step = step, _step(means, covariance, moves)
-        means, covariance = _solve(data, moves, step)
+    means, covariance = _solve(data, families, step)
+    for _ in range((_ROUNDS if len(nodes) < _MANY_NODES else _FEW_ROUNDS) if related else 0):
+        before, step = step, _step(means, covariance, families)
+        means, covariance = _solve(data, families, step)
         if abs(before - step) < 1e-3:
             break
 
@@ -154,7 +155,7 @@ def fit_scale(
         {seed: float(means[at]) for seed, at in columns.seeds.items()},
         spread,
         step,
-        float((moves @ means).sum() / (len(families) + _STEP_WEIGHT)),
+        float(families.moved(means).sum() / (families.size + _STEP_WEIGHT)),
     )
 
 
@@ -240,52 +241,82 @@ def _normal_equations(observations: Sequence[Observation], columns: _Columns, sp
     """Generalised least squares. The verdicts on one sample share its luck: V = noise^2 I + luck^2 J.
 
     The inverse of V by Sherman and Morrison is (I - c J) / noise^2 with c = luck^2 / (noise^2 + m luck^2), m verdicts.
+    Added up entry by entry, since a row has three that are not 0; the first version's go to a column that is dropped.
     """
     luck, noise = max(spread.sample, _LEAST_SD) ** 2, max(spread.judge, _LEAST_SD) ** 2
     size = len(columns.nodes) + len(columns.versions) + len(columns.seeds)
-    design = np.zeros((len(observations), size))
     samples: dict[tuple[int, str], list[int]] = defaultdict(list)
     for row, each in enumerate(observations):
-        design[row, columns.nodes[each.node]] = design[row, columns.seeds[each.seed]] = 1.0
-        if each.version in columns.versions:
-            design[row, columns.versions[each.version]] = 1.0
         samples[each.node, each.seed].append(row)
+    pairs = [
+        (row, other, (row == other) - luck / (noise + len(rows) * luck))
+        for rows in samples.values()
+        for row in rows
+        for other in rows
+    ]
+    one, other = np.array([pair[:2] for pair in pairs]).T
+    weights = np.array([pair[2] for pair in pairs]) / noise
+    at = np.array(
+        [
+            (columns.nodes[each.node], columns.versions.get(each.version, size), columns.seeds[each.seed])
+            for each in observations
+        ]
+    )
     scores = np.array([each.score for each in observations])
-    totals = np.array([design[rows].sum(axis=0) for rows in samples.values()])
-    sums = np.array([scores[rows].sum() for rows in samples.values()])
-    shares = np.array([luck / (noise + len(rows) * luck) for rows in samples.values()])
-    left = (design.T @ design - totals.T @ (shares[:, None] * totals)) / noise
-    right = (design.T @ scores - totals.T @ (shares * sums)) / noise
+    left, right = np.zeros((size + 1, size + 1)), np.zeros(size + 1)
+    for column in at.T:
+        np.add.at(right, column[one], weights * scores[other])
+        for across in at.T:
+            np.add.at(left, (column[one], across[other]), weights)
     seeds = list(columns.seeds.values())
     left[seeds, seeds] += 1 / _DIFFICULTY_SD**2
     left[np.ix_(seeds, seeds)] += _SUM_TO_ZERO  # else every interval would hold what the seed inputs' mean might be
-    return _Equations(left, right)
+    return _Equations(left[:size, :size], right[:size])
 
 
-def _moves(families: Sequence[tuple[int, int]], size: int) -> Matrix:
-    moves = np.zeros((len(families), size))
-    for row, (child, parent) in enumerate(families):
-        moves[row, child], moves[row, parent] = 1.0, -1.0
-    return moves
+class _Families(NamedTuple):
+    """Columns of children and of their parents, pair by pair."""
+
+    children: Places
+    parents: Places
+
+    @property
+    def size(self) -> int:
+        return len(self.children)
+
+    def moved(self, means: Vector) -> Vector:
+        """Each child less its parent."""
+        return means[self.children] - means[self.parents]
+
+    def total(self, size: int) -> Vector:
+        """The row that adds up all children less their parents."""
+        row = np.zeros(size)
+        np.add.at(row, self.children, 1.0)
+        np.add.at(row, self.parents, -1.0)
+        return row
 
 
-def _solve(data: _Equations, moves: Matrix, step: float) -> tuple[Vector, Matrix]:
+def _solve(data: _Equations, families: _Families, step: float) -> tuple[Vector, Matrix]:
     """Means and covariance of all unknowns, given how widely children differ from their parents.
 
-    Row i of ``moves`` takes child i less its parent. The drift, with the prior N(0, step^2 / 4), is integrated out, so
-    that not knowing it is part of every interval.
+    The drift, with the prior N(0, step^2 / _STEP_WEIGHT), is integrated out, so that not knowing it is part of every interval.
     """
-    total = moves.sum(axis=0)
-    left = data.left + (moves.T @ moves - np.outer(total, total) / (len(moves) + _STEP_WEIGHT)) / step**2
+    left = data.left.copy()
+    for one, other in product(families, families):
+        np.add.at(left, (one, other), (1.0 if one is other else -1.0) / step**2)
+    total = families.total(len(left))
+    left -= np.outer(total, total) / (families.size + _STEP_WEIGHT) / step**2
     left[np.diag_indices_from(left)] += 1e-6  # a version that nothing ties down gets a wide interval, not an error
     covariance: Matrix = np.linalg.inv(left).astype(np.float64)
     return covariance @ data.right, covariance
 
 
-def _step(means: Vector, covariance: Matrix, moves: Matrix) -> float:
+def _step(means: Vector, covariance: Matrix, families: _Families) -> float:
     """One round of expectation maximisation, with the belief before the search weighing in."""
-    moved, total = moves @ means, moves.sum(axis=0)
-    squares = float((moved**2).sum() + ((moves @ covariance) * moves).sum())
-    squares -= float(moved.sum() ** 2 + total @ covariance @ total) / (len(moves) + _STEP_WEIGHT)
-    step = math.sqrt((_STEP_WEIGHT * _STEP_BELIEF**2 + squares) / (_STEP_WEIGHT + len(moves)))
+    child, parent = families
+    moved, total = families.moved(means), families.total(len(means))
+    unsure = covariance[child, child] + covariance[parent, parent] - 2 * covariance[child, parent]
+    squares = float((moved**2 + unsure).sum())
+    squares -= float(moved.sum() ** 2 + total @ covariance @ total) / (families.size + _STEP_WEIGHT)
+    step = math.sqrt((_STEP_WEIGHT * _STEP_BELIEF**2 + squares) / (_STEP_WEIGHT + families.size))
     return max(_LEAST_SD, step)
