@@ -7,7 +7,7 @@ run out of models, sandbox, search and store. The only place that ties the searc
 from __future__ import annotations
 
 from autosynth_core.engine.brief import Brief, read_brief
-from autosynth_core.engine.control import pause, resume, start_round, start_search, stop
+from autosynth_core.engine.control import decide_on_metrics, pause, race, resume, start_round, start_search, stop
 from autosynth_core.engine.models import (
     load_models,
     save_models,
@@ -20,9 +20,11 @@ from autosynth_core.engine.owner import Owner, ensure_started
 __all__ = [
     "Brief",
     "Owner",
+    "decide_on_metrics",
     "ensure_started",
     "load_models",
     "pause",
+    "race",
     "read_brief",
     "resume",
     "save_models",

@@ -9,14 +9,15 @@ from collections.abc import Mapping
 from pydantic import ValidationError
 
 from autosynth_core.config import RoundSettings, RunSettings, read_settings
-from autosynth_core.engine.brief import Brief, make_brief, newest_workflow, reviewed
+from autosynth_core.engine.brief import Brief, make_brief, newest_workflow, read_brief, reviewed
 from autosynth_core.errors import InputError, SettingsError
 from autosynth_core.initialization import accepted_examples, heard, with_feedback
 from autosynth_core.llm import resolve
-from autosynth_core.records import Command, NodeState, Run, RunKind, RunState
+from autosynth_core.records import Command, NodeState, Run, RunKind, RunState, Standing
+from autosynth_core.search import LEAST_SEALED
 from autosynth_core.store import Store
 
-__all__ = ["LIVE", "extend", "pause", "resume", "start_round", "start_search", "stop"]
+__all__ = ["LIVE", "decide_on_metrics", "extend", "pause", "race", "resume", "start_round", "start_search", "stop"]
 
 LIVE = (RunState.QUEUED, RunState.RUNNING, RunState.PAUSED)
 
@@ -78,6 +79,48 @@ def resume(
         store.set_run_state(run_id, RunState.QUEUED)
 
 
+def race(store: Store, run_id: str, *, budget_usd: float | None = None, budget_tokens: int | None = None) -> None:
+    """Race the best of a search that has ended, on inputs that it never saw. It is then what it was before.
+
+    A search that was to end without a race gets the usual number of contenders. ``budget_usd`` and ``budget_tokens``
+    are new caps. Raises InputError when there is nothing to race, or nothing to race on.
+    """
+    run = store.run(run_id)
+    if run.kind is not RunKind.SEARCH or run.state not in (RunState.FINISHED, RunState.STOPPED):
+        raise InputError(f"This run is {run.state.value}; a race is for a search that has finished or was stopped.")
+    if not any(node.state is NodeState.SCORED for node in store.nodes(run_id)):
+        raise InputError("Nothing has a score yet, so there is nothing to race; let the search go on first.")
+    sealed = len(read_brief(run).task.sealed_seeds)
+    if sealed < LEAST_SEALED:
+        raise InputError(
+            f"A race needs {LEAST_SEALED} inputs that were kept aside, and here are {sealed}; "
+            "add inputs to the task and start a new search."
+        )
+    settings = read_settings(RunSettings, run.settings, run_id)
+    caps = {"budget_usd": budget_usd, "budget_tokens": budget_tokens}
+    update: dict[str, object] = {name: cap for name, cap in caps.items() if cap is not None}
+    if settings.race_contenders == 0:
+        update["race_contenders"] = RunSettings().race_contenders
+    store.set_settings(run_id, _updated(settings, update).model_dump_json())
+    for request in store.pending(run_id):  # asked of an earlier go
+        store.handled(request.id, time.time())
+    store.ask(run_id, Command.RACE, time.time())
+    store.set_run_state(run_id, RunState.QUEUED, run.reason)
+
+
+def decide_on_metrics(store: Store, run_id: str, version: str, *, take: bool) -> None:
+    """A person's decision on criteria that were set aside. Taken ones come into force with the next recipe.
+
+    Raises InputError when these are not, or no longer, waiting for a decision.
+    """
+    waiting = {
+        entry.metric_set.version for entry in store.metric_sets(run_id) if entry.standing is Standing.QUARANTINED
+    }
+    if version not in waiting:
+        raise InputError("These criteria do not wait for a decision any more; reload the page.")
+    store.decide_on_metric_set(run_id, version, Standing.RELEASED if take else Standing.REJECTED)
+
+
 def extend(store: Store, run_id: str, iterations: int | None, caps: Mapping[str, float]) -> Run:
     """Write a new goal into a run that is not live.
 
@@ -97,13 +140,17 @@ def extend(store: Store, run_id: str, iterations: int | None, caps: Mapping[str,
     update: dict[str, object] = {"iterations": larger, **caps}
     if run.state is RunState.FINISHED:
         update["extended_after"] = done
+    store.set_settings(run_id, _updated(settings, update).model_dump_json())
+    return run
+
+
+def _updated(settings: RunSettings, update: Mapping[str, object]) -> RunSettings:
+    """Raises SettingsError for a value out of range."""
     try:
-        changed = RunSettings.model_validate({**settings.model_dump(), **update})
+        return RunSettings.model_validate({**settings.model_dump(), **update})
     except ValidationError as error:
         first = error.errors()[0]
         raise SettingsError(f"{first['loc'][0]}: {first['msg']}; the run is as it was.") from error
-    store.set_settings(run_id, changed.model_dump_json())
-    return run
 
 
 def _ask_live(store: Store, run_id: str, command: Command) -> None:

@@ -157,13 +157,17 @@ class Owner:
         asked = store.pending(run.id)
         for request in asked:
             store.handled(request.id, now)
+        races = any(request.command is Command.RACE for request in asked)
         if any(request.command is Command.STOP for request in asked):
-            store.set_run_state(run.id, RunState.STOPPED, "stopped before it began")
+            store.set_run_state(
+                run.id, *(_before_race(run) if races else (RunState.STOPPED, "stopped before it began"))
+            )
             store.release(run.id, self._name)
             return
         store.set_run_state(run.id, RunState.RUNNING)
         switch = Switch(lambda: self._owns(store, run.id))
-        task = asyncio.get_running_loop().create_task(self._work(store, sandbox, run, switch))
+        work = self._race_again if races else self._work
+        task = asyncio.get_running_loop().create_task(work(store, sandbox, run, switch))
         self._live[run.id] = _Live(run, task, switch)
 
     def _owns(self, store: Store, run_id: str) -> bool:
@@ -193,11 +197,12 @@ class Owner:
         state, reason, told = RunState.INTERRUPTED, "the program ended; resume to go on", ""
         try:
             if run.kind is RunKind.SEARCH:
-                stop_reason: str = await until_halted(run_search(run, store, sandbox, switch), switch)
+                ended = await until_halted(run_search(run, store, sandbox, switch), switch)
+                assert ended is not None
+                state, reason = RunState.FINISHED, ended.value
             else:
                 await until_halted(run_round(run, store, sandbox, switch), switch)
-                stop_reason = "samples made"
-            state, reason = RunState.FINISHED, stop_reason
+                state, reason = RunState.FINISHED, "samples made"
         except BudgetReached as error:
             state, reason, told = RunState.FINISHED, StopReason.BUDGET.value, str(error)
         except LeaseLost:
@@ -218,6 +223,31 @@ class Owner:
         self._live.pop(run.id, None)
         self._conclude(store, run.id, state, reason, told)
 
+    async def _race_again(self, store: Store, sandbox: Sandbox, run: Run, switch: Switch) -> None:
+        """Race the best of a run. The run is then what it was before, however the race went; the feed says how."""
+        told = ""
+        try:
+            await until_halted(run_search(run, store, sandbox, switch, only_race=True), switch)
+        except LeaseLost:
+            _log.warning("run=%s lease lost", run.id)
+            self._live.pop(run.id, None)
+            return
+        except RunHalted:
+            told = "The race was stopped. What it had made is kept, and another race goes on from there."
+        except AutoSynthError as error:
+            told = f"The race could not be finished: {error}"
+        except asyncio.CancelledError:
+            _log.warning("run=%s cut off with calls under way", run.id)
+        except Exception:  # noqa: BLE001 - a defect of this program: the run must say so instead of hanging
+            _log.exception("run=%s race failed", run.id)
+            told = "An error in AutoSynth itself stopped the race; the log says more."
+        self._live.pop(run.id, None)
+        if store.heartbeat(run.id, self._name, time.time()):
+            if told:
+                self._say(store, run.id, "race not finished", told)
+            store.release(run.id, self._name)
+            store.set_run_state(run.id, *_before_race(run))
+
     def _conclude(self, store: Store, run_id: str, state: RunState, reason: str, told: str) -> None:
         if store.heartbeat(run_id, self._name, time.time()):
             if told:
@@ -230,6 +260,11 @@ class Owner:
     def _say(self, store: Store, run_id: str, kind: str, message: str) -> None:
         _log.info("run=%s event=%s", run_id, kind)
         store.add_event(Event(run_id, time.time(), kind, message))
+
+
+def _before_race(run: Run) -> tuple[RunState, str]:
+    """How a run that is queued for a race stood before: ``control.race`` leaves its reason with it."""
+    return (RunState.FINISHED if run.reason in set(StopReason) else RunState.STOPPED), run.reason
 
 
 def recover(store: Store, now: float) -> None:

@@ -22,7 +22,6 @@ from autosynth_core.records import (
 from autosynth_core.search import (
     Evaluator,
     Expander,
-    Finished,
     Refresher,
     Search,
     Simulator,
@@ -36,8 +35,13 @@ from autosynth_core.workflow.edits import EditContext
 __all__ = ["run_search"]
 
 
-async def run_search(run: Run, store: Store, sandbox: Sandbox, switch: Switch) -> StopReason:
-    """Search until finished. Raises what stops a run; everything done by then is in the store."""
+async def run_search(
+    run: Run, store: Store, sandbox: Sandbox, switch: Switch, *, only_race: bool = False
+) -> StopReason | None:
+    """Search until finished; with ``only_race`` race the best of what is there, and give None.
+
+    Raises what stops a run; everything done by then is in the store.
+    """
     settings = read_settings(RunSettings, run.settings, run.id)
     brief = read_brief(run)
     journal = StoreJournal(store, run.id, switch.require_owned)
@@ -60,7 +64,11 @@ async def run_search(run: Run, store: Store, sandbox: Sandbox, switch: Switch) -
         scope=Scope(run.id, "probe"),
     ) as models:
         _pin(store, run, settings, models)
-        finished = await _searched(run, store, sandbox, switch, settings, brief, journal, models)
+        search, stored = await _search(run, store, sandbox, switch, settings, brief, journal, models)
+        if only_race:
+            await search.race_again(stored)
+            return None
+        finished = await search.run(stored)
     return finished.reason
 
 
@@ -78,7 +86,7 @@ def _pin(store: Store, run: Run, settings: RunSettings, models: Models) -> None:
         store.set_settings(run.id, settings.model_copy(update={"models": named}).model_dump_json())
 
 
-async def _searched(
+async def _search(
     run: Run,
     store: Store,
     sandbox: Sandbox,
@@ -87,7 +95,8 @@ async def _searched(
     brief: Brief,
     journal: StoreJournal,
     models: Models,
-) -> Finished:
+) -> tuple[Search, dict[int, Node]]:
+    """The search, and the nodes that an earlier go at it finished, by number."""
     task, draw = brief.task, f"seed {settings.seed}"
     context = EditContext(task, brief.accepted, limits=settings.limits)
     stored = {node.number: node for node in store.nodes(run.id) if node.state is not NodeState.RUNNING}
@@ -131,7 +140,7 @@ async def _searched(
         fingerprint_of_first=fingerprint(first.source),
         halt=switch.halt,
     )
-    return await search.run(stored)
+    return search, stored
 
 
 async def _can_rewrite(run: Run, store: Store, sandbox: Sandbox, settings: RunSettings, models: Models) -> bool | None:

@@ -16,6 +16,7 @@ from autosynth_core.search.first import write_first_workflow
 from autosynth_core.search.host import GeneratorHost
 from autosynth_core.search.journal import Journal
 from autosynth_core.search.mcts import Finished, Search, search_seeds
+from autosynth_core.search.race import LEAST_SEALED
 from autosynth_core.search.refresh import Refresher, known_sample
 from autosynth_core.search.rewriting import tries_rewriting
 from autosynth_core.search.scores import Board, NodeScore, best, observe, score_nodes, visits
@@ -24,6 +25,7 @@ from autosynth_core.search.simulate import Simulator
 from autosynth_core.search.tree import Tree
 
 __all__ = [
+    "LEAST_SEALED",
     "Board",
     "Draft",
     "Evaluator",

@@ -164,10 +164,24 @@ class Search:
         Raises FirstWorkflowFailed, and what stops a run: RunHalted, BudgetReached, EndpointError, LeaseLost. Then all
         iterations in flight have ended (``halt`` keeps them from starting new calls); what they paid for is in the log.
         """
+        self._read_looks()
+        reason = await self._search(stored)
+        return Finished(reason, self._tree, await self._race(self._saved))
+
+    async def race_again(self, stored: Mapping[int, Node]) -> RaceResult | None:
+        """Race the best of what is stored, on all sealed seed inputs that are for racing; nothing new is tried.
+
+        A person asked for it, so it may cost what it takes. None when there is nothing to race, or nothing to race on.
+        Raises what stops a run.
+        """
+        self._read_looks()
+        for number in sorted(stored):
+            self._commit(await self._restored(stored[number]))
+        return await self._race(lambda: (self._settings.race_contenders + 2) * len(self._task.sealed_seeds))
+
+    def _read_looks(self) -> None:
         for look in self._journal.looks():
             self._stored_looks.setdefault(look.iteration, []).append(look)
-        reason = await self._search(stored)
-        return Finished(reason, self._tree, await self._race())
 
     async def _search(self, stored: Mapping[int, Node]) -> StopReason:
         pending: deque[tuple[int, asyncio.Task[_Result]]] = deque()
@@ -194,8 +208,8 @@ class Search:
         while pending:
             self._commit(await pending.popleft()[1])
 
-    async def _race(self) -> RaceResult | None:
-        """The best on sealed seed inputs, with what staged sampling has left of a fixed sampling's looks."""
+    async def _race(self, allowance: Callable[[], int]) -> RaceResult | None:
+        """The best on sealed seed inputs, for at most so many samples judged."""
         if not self._settings.race_contenders or self._board.scale is None or self._in_force is None:
             return None
         race = Race(
@@ -211,7 +225,7 @@ class Search:
             second=self._race_judge is not None,
             iteration=max(self._tree.nodes),
         )
-        result = await race.run(self._saved())
+        result = await race.run(allowance())
         if result is not None:
             self._journal.add_race(result)
             self._journal.event("race", _race_told(result), result.winner)

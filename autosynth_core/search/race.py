@@ -26,10 +26,11 @@ from autosynth_core.search.scores import Board, NodeScore
 from autosynth_core.search.simulate import Simulator
 from autosynth_core.search.tree import Tree
 
-__all__ = ["Race", "contenders", "probability_best", "sealed_order"]
+__all__ = ["LEAST_SEALED", "Race", "contenders", "probability_best", "sealed_order"]
 
 _BLOCK = 2  # seed inputs between looks
 _LEAST_CONFIRM = 4  # sealed seed inputs for the score that is reported
+LEAST_SEALED = _BLOCK + _LEAST_CONFIRM  # below this there is no race
 _DRAWS = 20_000
 _NO_HOPE = 0.02
 
