@@ -42,6 +42,7 @@ _SUM_TO_ZERO = 1e3  # weight, per points squared, of the difficulties' having th
 _LEAST_SD = 0.02  # points: a judge that repeats itself to the letter would make the equations singular
 # What is believed of a search before its first child, with the weight of so many children or comparisons.
 _STEP_BELIEF, _STEP_WEIGHT = 0.2, 10.0
+_DRIFT_WEIGHT = 4.0
 _SPREAD_WEIGHT = 8.0
 
 
@@ -155,7 +156,7 @@ def fit_scale(
         {seed: float(means[at]) for seed, at in columns.seeds.items()},
         spread,
         step,
-        float(families.moved(means).sum() / (families.size + _STEP_WEIGHT)),
+        float(families.moved(means).sum() / (families.size + _DRIFT_WEIGHT)),
     )
 
 
@@ -299,13 +300,13 @@ class _Families(NamedTuple):
 def _solve(data: _Equations, families: _Families, step: float) -> tuple[Vector, Matrix]:
     """Means and covariance of all unknowns, given how widely children differ from their parents.
 
-    The drift, with the prior N(0, step^2 / _STEP_WEIGHT), is integrated out, so that not knowing it is part of every interval.
+    The drift, with the prior N(0, step^2 / 4), is integrated out, so that not knowing it is part of every interval.
     """
     left = data.left.copy()
     for one, other in product(families, families):
         np.add.at(left, (one, other), (1.0 if one is other else -1.0) / step**2)
     total = families.total(len(left))
-    left -= np.outer(total, total) / (families.size + _STEP_WEIGHT) / step**2
+    left -= np.outer(total, total) / (families.size + _DRIFT_WEIGHT) / step**2
     left[np.diag_indices_from(left)] += 1e-6  # a version that nothing ties down gets a wide interval, not an error
     covariance: Matrix = np.linalg.inv(left).astype(np.float64)
     return covariance @ data.right, covariance
@@ -317,6 +318,6 @@ def _step(means: Vector, covariance: Matrix, families: _Families) -> float:
     moved, total = families.moved(means), families.total(len(means))
     unsure = covariance[child, child] + covariance[parent, parent] - 2 * covariance[child, parent]
     squares = float((moved**2 + unsure).sum())
-    squares -= float(moved.sum() ** 2 + total @ covariance @ total) / (families.size + _STEP_WEIGHT)
+    squares -= float(moved.sum() ** 2 + total @ covariance @ total) / (families.size + _DRIFT_WEIGHT)
     step = math.sqrt((_STEP_WEIGHT * _STEP_BELIEF**2 + squares) / (_STEP_WEIGHT + families.size))
     return max(_LEAST_SD, step)

@@ -144,17 +144,18 @@ def _seen(observations: Iterable[Observation]) -> dict[int, set[str]]:
     return seen
 
 
-def _by_version(observations: Iterable[Observation]) -> dict[tuple[int, str], dict[str, float]]:
-    found: dict[tuple[int, str], dict[str, float]] = defaultdict(dict)
+def _by_version(observations: Iterable[Observation]) -> dict[int, dict[str, dict[str, float]]]:
+    """Scores by node, version and seed input."""
+    found: dict[int, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
     for each in observations:
-        found[each.node, each.version][each.seed] = each.score
+        found[each.node][each.version][each.seed] = each.score
     return found
 
 
-def _against(paired: Mapping[tuple[int, str], Mapping[str, float]], node: Node, parent: int) -> Difference:
+def _against(paired: Mapping[int, Mapping[str, Mapping[str, float]]], node: Node, parent: int) -> Difference:
     """The paired comparison under the version that both have the most seed inputs in common."""
-    versions = {version for number, version in paired if number == node.number}
-    pairs = [(paired[node.number, version], paired.get((parent, version), {})) for version in sorted(versions)]
+    own, others = paired[node.number], paired.get(parent, {})
+    pairs = [(own[version], others.get(version, {})) for version in sorted(own)]
     child, other = max(pairs, key=lambda pair: len(pair[0].keys() & pair[1].keys()), default=({}, {}))
     return difference(child, other)
 
