@@ -174,7 +174,7 @@ class Refresher:
             return None
         self._versions.add(metrics.version)
         scope = Scope(self._run_id, "fitness", number)
-        samples = {each.id: known_sample(self._run_id, each) for each in self._known}
+        samples = {each.id: known_sample(each) for each in self._known}
         gather = one_by_one if self._one_slot else concurrently
         verdicts = await gather(
             judge_sample(
@@ -221,7 +221,10 @@ class Refresher:
         return panel_drift(old, new, spread)
 
 
-def known_sample(run_id: str, known: Known) -> Sample:
-    """A known output as a sample that a judge can be shown; it belongs to no workflow."""
+def known_sample(known: Known) -> Sample:
+    """A known output as a sample that a judge can be shown.
+
+    It belongs to no workflow and no run, so its id is the same wherever the run is read, also from an archive.
+    """
     seed = SeedInput(dict(known.seed))
-    return Sample(run_id, f"known:{known.id}", seed, 0, SampleState.OK, known.output)
+    return Sample("", f"known:{known.id}", seed, 0, SampleState.OK, known.output)

@@ -1,6 +1,6 @@
 """Read-only shapes of what the store holds, for the pages and the commands.
 
-Owns counting, arranging and wording. Computes from records, keeps nothing but ``scored``'s small cache, changes
+Owns counting, arranging and wording. Computes from records, keeps nothing but ``kept``'s small cache, changes
 nothing: commands to the engine go through ``engine``, edits of a task through the store.
 """
 
@@ -12,17 +12,22 @@ from autosynth_core.views.projects import ProjectCard, RoundView, projects, roun
 from autosynth_core.views.runs import BestPoint, RunHeader, best_so_far, feed, header
 from autosynth_core.views.settings import in_words
 from autosynth_core.views.tree import TreeNode, TreeView, tree
+from autosynth_core.views.yardstick import NoiseView, RaceView, VersionView, Yardstick, yardstick
 
 __all__ = [
     "BestPoint",
     "Estimate",
     "NodeView",
+    "NoiseView",
     "ProjectCard",
+    "RaceView",
     "RoundView",
     "RunHeader",
     "SampleView",
     "TreeNode",
     "TreeView",
+    "VersionView",
+    "Yardstick",
     "best_so_far",
     "estimate",
     "feed",
@@ -33,4 +38,5 @@ __all__ = [
     "rounds",
     "searches",
     "tree",
+    "yardstick",
 ]
