@@ -255,14 +255,15 @@ def _normal_equations(observations: Sequence[Observation], columns: _Columns, sp
         for row in rows
         for other in rows
     ]
-    one, other = np.array([pair[:2] for pair in pairs]).T
+    one, other = np.array([pair[:2] for pair in pairs], dtype=np.intp).reshape(-1, 2).T
     weights = np.array([pair[2] for pair in pairs]) / noise
     at = np.array(
         [
             (columns.nodes[each.node], columns.versions.get(each.version, size), columns.seeds[each.seed])
             for each in observations
-        ]
-    )
+        ],
+        dtype=np.intp,
+    ).reshape(-1, 3)
     scores = np.array([each.score for each in observations])
     left, right = np.zeros((size + 1, size + 1)), np.zeros(size + 1)
     for column in at.T:

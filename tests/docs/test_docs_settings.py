@@ -38,6 +38,8 @@ def default_of(field: FieldInfo) -> str:
         return "see below"
     if value is None:
         return "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
     if isinstance(value, Enum):
         return f"`{value.value}`"
     return f"{value:g}" if isinstance(value, float) else str(value) or "empty"
@@ -60,6 +62,8 @@ def range_of(field: FieldInfo) -> str:
             return f"above {low}"
     if isinstance(field.annotation, type) and issubclass(field.annotation, Enum):
         return ", ".join(f"`{each.value}`" for each in field.annotation)
+    if field.annotation is bool:
+        return "on or off"
     return "text" if field.annotation is str else ""
 
 

@@ -295,6 +295,11 @@ def test_one_node_is_its_own_mean() -> None:
     assert scale.difference(0, 0) == pytest.approx((0.0, 0.0))
 
 
+def test_nothing_seen_is_an_empty_scale() -> None:
+    scale = fit_scale([], {}, BEFORE, "v0")
+    assert (scale.nodes, scale.means.shape, scale.covariance.shape) == ((), (0,), (0, 0))
+
+
 def test_one_score_is_enough_for_an_estimate_and_its_doubt() -> None:
     scale = fit_scale([Observation(0, "v0", "a", 4.0)], {0: None}, BEFORE, "v0")
     assert scale.quality(0).mean == pytest.approx(4.0, abs=1e-3)
