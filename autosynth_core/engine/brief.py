@@ -7,10 +7,12 @@ the ones in the log.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from autosynth_core.errors import InputError
-from autosynth_core.initialization import accepted_examples, with_feedback
+from autosynth_core.initialization import accepted_examples, criterion, with_feedback
 from autosynth_core.records import Example, Feedback, Metric, NodeState, Run, RunKind, Sample, Task
 from autosynth_core.store import Store, task_from_json, task_to_json
 
@@ -45,18 +47,29 @@ def read_brief(run: Run) -> Brief:
     try:
         raw = json.loads(run.brief)
         accepted = tuple(Example(each["seed"], each["output"], each["why"]) for each in raw["accepted"])
-        anchors = tuple(Metric(**each) for each in raw.get("anchors", []))
+        anchors = tuple(_anchor(each) for each in raw.get("anchors", []))
         return Brief(task_from_json(raw["task"]), raw["first_workflow"], accepted, raw.get("said", ""), anchors)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"What run {run.id} works on can't be read ({error}); start a new search.") from error
 
 
+def _anchor(raw: Mapping[str, Any]) -> Metric:
+    """An approved criterion, which an archive may have brought. Raises InputError."""
+    return criterion({name: value for name, value in raw.items() if name != "anchor"})
+
+
 def make_brief(store: Store, project_id: str) -> Brief:
-    """The brief of a search started now: the project's task, all feedback so far, the newest round's workflow."""
+    """The brief of a search started now: the project's task, all feedback so far, the newest round's workflow and
+    the criteria that the educator approved."""
     task = store.project(project_id).task
     rounds = store.runs(project_id, RunKind.ROUND)
     pairs = [pair for run in rounds for pair in reviewed(store, run.id)]
-    return Brief(with_feedback(task, pairs), newest_workflow(store, rounds), accepted_examples(pairs))
+    return Brief(
+        with_feedback(task, pairs),
+        newest_workflow(store, rounds),
+        accepted_examples(pairs),
+        anchors=tuple(_anchor(asdict(each)) for each in store.anchors(project_id) or () if each.anchor),
+    )
 
 
 def reviewed(store: Store, round_id: str) -> list[tuple[Sample, Feedback]]:

@@ -142,6 +142,11 @@ def _metrics(stored: str) -> bool:
     )
 
 
+def _criteria(stored: str) -> bool:
+    """As metrics, but there may be none."""
+    return json.loads(stored) == [] or _metrics(stored)
+
+
 def _race(stored: str) -> bool:
     race = rows.read_race(("", 0.0, stored))
     rewards = (race.sealed, race.claimed, race.first)
@@ -177,6 +182,7 @@ class _Kind(NamedTuple):
 
 _KINDS: Mapping[str, _Kind] = {
     "project": _Kind("projects", {"task": _reads(_task), "created": _is_number}, "id = ?"),
+    "anchors": _Kind("anchors", {"metrics": _reads(_criteria), "at": _is_number}, "project_id = ?"),
     "run": _Kind(
         "runs",
         {
@@ -529,6 +535,8 @@ def _write(db: Connection, archive: Iterator[tuple[str, dict[str, Any]]], seen: 
             calls[number] = _insert(db, "calls", {**row, "run_id": seen.runs.get(row["run_id"]), "imported": 1})
         elif name == "call use":
             _insert(db, "call_uses", {**_moved(row, seen), "call_id": calls[row["call_id"]]})
+        elif name == "anchors":
+            _insert(db, "anchors", {**row, "project_id": project_id})
         elif name == "run":
             _insert(db, "runs", {**_moved_run(row, seen), "project_id": project_id})
         else:

@@ -25,6 +25,11 @@ _FIRST_TABLES = (
         task TEXT NOT NULL,  -- JSON, see rows.task_to_json
         created REAL NOT NULL
     )""",
+    """CREATE TABLE anchors (
+        project_id TEXT PRIMARY KEY REFERENCES projects(id) ON DELETE CASCADE,
+        metrics TEXT NOT NULL,  -- JSON, see rows.metrics_to_json; those that are approved are marked
+        at REAL NOT NULL
+    )""",
     """CREATE TABLE runs (
         id TEXT PRIMARY KEY,
         project_id TEXT NOT NULL REFERENCES projects(id) ON DELETE CASCADE,

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from sqlite3 import Connection as SqliteConnection
 
 from autosynth_core.errors import InputError
-from autosynth_core.records import Command, Project, Run, RunKind, RunState, Task
+from autosynth_core.records import Command, Metric, MetricSet, Project, Run, RunKind, RunState, Task
 from autosynth_core.store import rows
 from autosynth_core.store.connections import Connections
 from autosynth_core.store.rows import Lease, Request
@@ -80,6 +80,26 @@ class Projects:
             _delete_calls(db, project_id)
             db.put("DELETE FROM projects WHERE id = ?", (project_id,))
             db.execute("DELETE FROM metric_sets WHERE version NOT IN (SELECT version FROM run_metric_sets)")
+
+    # --- criteria
+
+    def put_anchors(self, project_id: str, criteria: Sequence[Metric]) -> None:
+        """Replace the project's criteria: those the educator approved (``anchor``), and those they only looked at.
+
+        Raises StoreError when there is no such project.
+        """
+        with self._db.write() as db:
+            db.put(
+                "INSERT INTO anchors VALUES (?, ?, ?) ON CONFLICT (project_id) DO UPDATE SET "
+                "metrics = excluded.metrics, at = excluded.at",
+                (project_id, rows.metrics_to_json(MetricSet(tuple(criteria))), self._clock()),
+            )
+
+    def anchors(self, project_id: str) -> tuple[Metric, ...] | None:
+        """The project's criteria, approved or not; None: nobody has said anything about them yet."""
+        with self._db.read() as db:
+            row = db.put("SELECT metrics FROM anchors WHERE project_id = ?", (project_id,)).fetchone()
+        return None if row is None else rows.metrics_from_json(row[0]).metrics
 
     # --- runs
 

@@ -221,7 +221,7 @@ def _changes(before: MetricSet, metrics: MetricSet) -> Changes:
 def _task(store: Store, run: Run) -> Task:
     """The task as it was when the run was made; as it is now where that can't be read, as an archive may have it."""
     try:
-        return task_from_json(json.dumps(json.loads(run.brief)["task"]))
+        return task_from_json(json.loads(run.brief)["task"])
     except (ValueError, KeyError, TypeError, InputError):
         return store.project(run.project_id).task
 

@@ -28,6 +28,11 @@ CREATE TABLE "_sqlite_migrations" (
    "name" TEXT,
    "applied_at" TEXT
 );
+CREATE TABLE anchors (
+        project_id TEXT PRIMARY KEY REFERENCES projects(id) ON DELETE CASCADE,
+        metrics TEXT NOT NULL,  -- JSON, see rows.metrics_to_json; those that are approved are marked
+        at REAL NOT NULL
+    );
 CREATE TABLE call_failures (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         run_id TEXT NOT NULL,

@@ -63,6 +63,7 @@ def test_the_public_names_are_these() -> None:
             "add_project",
             "add_race",
             "add_run",
+            "anchors",
             "ask",
             "calls_of",
             "capabilities",
@@ -84,6 +85,7 @@ def test_the_public_names_are_these() -> None:
         *("mark_interrupted", "metric_set", "metric_sets", "node", "nodes", "open", "path", "pending", "project"),
         *(
             "projects",
+            "put_anchors",
             "put_capabilities",
             "put_metric_set",
             "put_node",

