@@ -26,7 +26,7 @@ from autosynth_core.commands.search import (
     status_command,
 )
 from autosynth_core.commands.workflow import workflow_command
-from autosynth_core.config import Expansion, Strategy
+from autosynth_core.config import Convergence, Expansion, Sampling, Scoring, Strategy
 from autosynth_core.errors import AutoSynthError, EndpointError, ModelFileError
 from autosynth_core.llm import embedded
 
@@ -76,6 +76,25 @@ def _search(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed-inputs", type=int, metavar="N", help="seed inputs each workflow is run on")
     command.add_argument("--metric-refresh", type=int, metavar="K", help="new metrics every K iterations; 0: never")
     command.add_argument("--workflow-weight", type=float, metavar="W", help="share of the workflow score, 0..1")
+    command.add_argument("--sampling", choices=[each.value for each in Sampling], help="seed inputs: staged or fixed")
+    command.add_argument(
+        "--scoring", choices=[each.value for each in Scoring], help="one scale, or scores as they come"
+    )
+    command.add_argument("--convergence", choices=[each.value for each in Convergence], help="when to stop")
+    command.add_argument(
+        "--race-contenders", type=int, metavar="N", help="raced at the end on sealed inputs; 0: no race"
+    )
+    command.add_argument("--criteria", type=Path, metavar="F", help="JSON file of criteria that count for you")
+    command.add_argument("--anchor-share", type=float, metavar="A", help="share of those in a sample's score, 0..1")
+    command.add_argument(
+        "--no-noise", dest="measure_noise", action="store_const", const=False, help="do not measure chance first"
+    )
+    command.add_argument(
+        "--no-fitness", dest="check_fitness", action="store_const", const=False, help="do not try the judge first"
+    )
+    command.add_argument(
+        "--stop-on-drift", action="store_const", const=True, help="stop when an alarm about the judge goes off"
+    )
     command.add_argument("--budget-usd", type=float, metavar="X", help="cap in US dollars")
     command.add_argument("--budget-tokens", type=int, metavar="N", help="cap in tokens, prompt and completion")
     command.add_argument("--base-url", metavar="U", help="an OpenAI-compatible endpoint")
@@ -90,6 +109,7 @@ def _resume(command: argparse.ArgumentParser) -> None:
     command.add_argument("--iterations", type=int, metavar="N", help="the new total")
     command.add_argument("--budget-usd", type=float, metavar="X", help="the new cap in US dollars")
     command.add_argument("--budget-tokens", type=int, metavar="N", help="the new cap in tokens")
+    command.add_argument("--race", action="store_true", help="only race the best of an ended run on sealed inputs")
     _common(command)
     command.set_defaults(run=resume_command)
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from autosynth_core.commands.yardstick import yardstick_of
 from autosynth_core.errors import StoreError
 from autosynth_core.records import Usage
 from autosynth_core.search import NodeScore
@@ -59,6 +60,7 @@ def status_of(store: Store, run_id: str) -> dict[str, Any]:
         "best": _score(head.best),
         "usage": _usage(head.usage),
         "failures": dict(head.usage.failures),
+        **yardstick_of(store, run_id),
     }
 
 

@@ -14,12 +14,14 @@ from pydantic import ValidationError
 from tqdm import tqdm
 
 from autosynth_core.commands.report import existing, plain, print_json, say, status_of
+from autosynth_core.commands.yardstick import yardstick_lines
 from autosynth_core.config import ModelSettings, RunSettings
-from autosynth_core.engine import Owner, load_models, resume, start_search, suggested_settings, uses_embedded
+from autosynth_core.engine import Owner, load_models, race, resume, start_search, suggested_settings, uses_embedded
 from autosynth_core.engine.control import LIVE
 from autosynth_core.engine.owner import STALE_AFTER_S, recover
 from autosynth_core.errors import InputError, SettingsError
-from autosynth_core.records import RunKind, RunState
+from autosynth_core.initialization import read_criteria
+from autosynth_core.records import Metric, RunKind, RunState
 from autosynth_core.store import Store
 from autosynth_core.taskfile import load_task
 from autosynth_core.views import feed, header
@@ -35,7 +37,10 @@ def search_command(args: argparse.Namespace) -> int:
     task = load_task(args.task_file)
     with Store.open(args.db) as store:
         settings = _settings(args, load_models(store))
+        criteria = _criteria(args)
         project = store.add_project(task)
+        if criteria:
+            store.put_anchors(project.id, criteria)
         run = start_search(store, project.id, settings, state=RunState.STOPPED)
         owner = Owner(args.db, only=frozenset({run.id}))
         # an app that is open on the same database must not pick the run up: Ctrl-C here would not stop it there
@@ -61,6 +66,8 @@ def resume_command(args: argparse.Namespace) -> int:
                 f"{STALE_AFTER_S:.0f} seconds if that process is gone."
             )
         try:
+            if args.race:
+                return _race(store, run.id, args, owner)
             if run.state is RunState.QUEUED:  # by an engine that never came to it
                 store.set_run_state(run.id, RunState.STOPPED)
             resume(
@@ -76,14 +83,36 @@ def resume_command(args: argparse.Namespace) -> int:
             store.release(run.id, owner.name)
 
 
+def _race(store: Store, run_id: str, args: argparse.Namespace, owner: Owner) -> int:
+    """Race the best again. The run stays what it was, so the exit status is the race's."""
+    if args.iterations is not None:
+        raise InputError("A race tries no new recipes; give either --race or --iterations.")
+    before = len(store.races(run_id))
+    race(store, run_id, budget_usd=args.budget_usd, budget_tokens=args.budget_tokens)
+    interrupted = _watched(store, run_id, args, owner, store.run(run_id).reason)
+    _tell(store, run_id, args)
+    if len(store.races(run_id)) > before:
+        return FINISHED
+    return INTERRUPTED if interrupted else ENDPOINT
+
+
+def _criteria(args: argparse.Namespace) -> tuple[Metric, ...]:
+    """The approved criteria of a file. Raises InputError."""
+    if args.criteria is None:
+        return ()
+    try:
+        return read_criteria(args.criteria.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        cause = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise InputError(f"{args.criteria} can't be read: {cause}. Give another file with --criteria.") from error
+    except InputError as error:
+        raise InputError(f"{args.criteria}: {error}") from error
+
+
 def status_command(args: argparse.Namespace) -> int:
     """Print how a run stands."""
     with existing(args.db, reading=True) as store:
-        status = status_of(store, args.run_id)
-        if args.json:
-            print_json(status)
-        else:
-            print(plain(_in_lines(store, args.run_id, status)))
+        _tell(store, args.run_id, args)
     return 0
 
 
@@ -131,6 +160,14 @@ def _settings(args: argparse.Namespace, saved: ModelSettings) -> RunSettings:
             "strategy": args.strategy,
             "expansion": args.expansion,
             "seed_inputs": args.seed_inputs,
+            "sampling": args.sampling,
+            "scoring": args.scoring,
+            "convergence": args.convergence,
+            "race_contenders": args.race_contenders,
+            "anchor_share": args.anchor_share,
+            "measure_noise": args.measure_noise,
+            "check_fitness": args.check_fitness,
+            "stop_on_drift": args.stop_on_drift,
             "metric_refresh": args.metric_refresh,
             "workflow_weight": args.workflow_weight,
             "budget_usd": args.budget_usd,
@@ -147,7 +184,13 @@ def _settings(args: argparse.Namespace, saved: ModelSettings) -> RunSettings:
 
 
 def _work(store: Store, run_id: str, args: argparse.Namespace, owner: Owner) -> int:
-    """Run the engine on this one run until it ends; Ctrl-C interrupts it, keeping everything paid for."""
+    """Run the engine on this one run until it ends. Returns the exit status."""
+    _watched(store, run_id, args, owner, "")
+    return _conclude(store, run_id, args)
+
+
+def _watched(store: Store, run_id: str, args: argparse.Namespace, owner: Owner, reason: str) -> bool:
+    """Queue the run and watch the engine on it; Ctrl-C interrupts it, keeping everything paid for. True when it did."""
     interrupted = threading.Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -155,7 +198,7 @@ def _work(store: Store, run_id: str, args: argparse.Namespace, owner: Owner) -> 
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     owner.start()
-    store.set_run_state(run_id, RunState.QUEUED)
+    store.set_run_state(run_id, RunState.QUEUED, reason)
     try:
         _watch(store, run_id, owner, interrupted, quiet=args.json)
     finally:
@@ -164,7 +207,7 @@ def _work(store: Store, run_id: str, args: argparse.Namespace, owner: Owner) -> 
             signal.signal(number, handler)
     if owner.failure is not None:
         raise owner.failure
-    return _conclude(store, run_id, args)
+    return interrupted.is_set()
 
 
 def _watch(store: Store, run_id: str, owner: Owner, interrupted: threading.Event, *, quiet: bool) -> None:
@@ -195,19 +238,23 @@ def _show(bar: tqdm[Any], store: Store, run_id: str) -> None:
 
 def _conclude(store: Store, run_id: str, args: argparse.Namespace) -> int:
     run = store.run(run_id)
-    status = status_of(store, run_id)
     again = f"python -m autosynth_core resume {run_id} --db {args.db}"
     if run.state in (RunState.INTERRUPTED, RunState.STOPPED, RunState.PAUSED):
         say(f"Interrupted; nothing paid for is lost. Go on with: {again}")
     elif run.state is RunState.FAILED:
         say(f"{run.reason}\nWhen that is mended, go on with: {again}")
+    _tell(store, run_id, args)
+    if run.state is RunState.FINISHED:
+        return FINISHED
+    return ENDPOINT if run.state is RunState.FAILED else INTERRUPTED
+
+
+def _tell(store: Store, run_id: str, args: argparse.Namespace) -> None:
+    status = status_of(store, run_id)
     if args.json:
         print_json(status)
     else:
         print(plain(_in_lines(store, run_id, status)))
-    if run.state is RunState.FINISHED:
-        return FINISHED
-    return ENDPOINT if run.state is RunState.FAILED else INTERRUPTED
 
 
 def _in_lines(store: Store, run_id: str, status: dict[str, Any]) -> str:
@@ -225,6 +272,7 @@ def _in_lines(store: Store, run_id: str, status: dict[str, Any]) -> str:
                 f"{name.capitalize()}: number {score['node']}, reward {score['reward']:.3f} ({low:.3f} to {high:.3f}), "
                 f"samples {score['sample_score']:.2f} of 5, workflow {score['workflow_score']:.2f} of 5"
             )
+    lines += yardstick_lines(store, run_id)
     money = "price unknown" if usage["usd"] is None else f"{usage['usd']:.4f} USD"
     tokens = f"{usage['prompt_tokens']} + {usage['completion_tokens']} tokens"
     lines.append(f"{usage['calls']} calls paid, {usage['cached']} answered from the log, {tokens}, {money}")
