@@ -123,10 +123,10 @@ async def _search(
 ) -> tuple[Finished, float]:
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    finished = await search_run._searched(
+    search, stored = await search_run._search(
         run, store, sandbox, Switch(), settings, brief, journal, simulated_models(client)
     )
-    return finished, loop.time() - begun
+    return await search.run(stored), loop.time() - begun
 
 
 def _chosen(finished: Finished) -> Chosen:
