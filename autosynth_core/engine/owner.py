@@ -227,6 +227,7 @@ class Owner:
         """Race the best of a run. The run is then what it was before, however the race went; the feed says how."""
         told = ""
         try:
+            self._say(store, run.id, "race", "Racing the best recipes on inputs that the search never saw.")
             await until_halted(run_search(run, store, sandbox, switch, only_race=True), switch)
         except LeaseLost:
             _log.warning("run=%s lease lost", run.id)

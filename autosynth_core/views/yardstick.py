@@ -45,9 +45,10 @@ from autosynth_core.views.kept import Kept
 from autosynth_core.views.scored import ScoredRun, scored_run
 from autosynth_core.views.settings import search_settings
 
-__all__ = ["Changes", "NoiseView", "RaceView", "VersionView", "Yardstick", "yardstick"]
+__all__ = ["METRICS_ALARM", "Changes", "NoiseView", "RaceView", "VersionView", "Yardstick", "yardstick"]
 
 _ALARM = "alarm "
+METRICS_ALARM = "alarm metrics"
 _EVENTS = 100_000  # of a run, all of them
 _LEAST_PLANNED, _MOST_PLANNED = 3, 40  # inputs of a plan; beyond, nobody has the patience
 
@@ -126,6 +127,13 @@ class Yardstick:
     @property
     def current(self) -> VersionView | None:
         return next((version for version in self.versions if version.current), None)
+
+    @property
+    def open_alarms(self) -> tuple[Event, ...]:
+        """The newest of each kind, newest first; none about criteria that a person has decided on."""
+        undecided = {version.iteration for version in self.waiting}
+        asked = [event for event in self.alarms if event.kind != METRICS_ALARM or event.node in undecided]
+        return tuple({event.kind: event for event in reversed(asked)}.values())[::-1]
 
     @property
     def waiting(self) -> tuple[VersionView, ...]:

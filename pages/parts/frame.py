@@ -35,6 +35,7 @@ def run_app() -> None:
                 "pages/initialize.py", title="Describe and try", icon=":material/edit_note:", url_path="initialize"
             ),
             st.Page("pages/search.py", title="Search", icon=":material/account_tree:", url_path="search"),
+            st.Page("pages/metrics.py", title="Criteria", icon=":material/straighten:", url_path="metrics"),
             st.Page("pages/settings.py", title="Settings", icon=":material/settings:", url_path="settings"),
         ]
     )

@@ -16,6 +16,7 @@ from autosynth_core import engine
 from autosynth_core.records import Command, NodeState, RunState
 from autosynth_core.views import RunHeader, TreeNode, TreeView, best_so_far, feed, header, tree, words
 from pages.parts.charts import best_line, tree_figure
+from pages.parts.race_card import alarm_notes, race_card
 from pages.parts.session import guarded_call, parameter, set_parameter, store
 from pages.parts.text import clean, plain, short
 
@@ -26,7 +27,7 @@ _CHANGED = "node was chosen"
 _MOST_RECIPES = 10_000  # as in RunSettings
 _QUIET_BAR = {"displayModeBar": False}
 _TREE_BAR = {"displaylogo": False, "scrollZoom": True, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
-_ASKED = {Command.PAUSE: "Pausing…", Command.STOP: "Stopping…", Command.RESUME: "Going on…"}
+_ASKED = {Command.PAUSE: "Pausing…", Command.STOP: "Stopping…", Command.RESUME: "Going on…", Command.RACE: "Racing…"}
 
 
 class Drawn(NamedTuple):
@@ -51,7 +52,9 @@ def live(run_id: str, before: Drawn) -> None:
     if drawn(now) != before or st.session_state.pop(_CHANGED, False):
         st.rerun()
     _state(now)
+    alarm_notes(run_id)
     _figures(now)
+    race_card(now)
     _failures(now)
     view = tree(store(), run_id)
     points = best_so_far(store(), run_id)

@@ -13,6 +13,7 @@ from autosynth_core.records import Project
 from autosynth_core.views import estimate, rounds, searches, words
 from autosynth_core.views.describe import missing
 from autosynth_core.workflow.edits import stages
+from pages.parts.criteria_box import anchor_share, approved, criteria_box
 from pages.parts.model_note import endpoint
 from pages.parts.session import store
 from pages.parts.text import plain
@@ -38,6 +39,7 @@ def start_step(project: Project) -> None:
     problem = missing(project.task)
     if problem:
         st.warning(f"{plain(problem)} You can add it in step 1.", icon=":material/edit:")
+    criteria_box(project)
     settings = _settings(project)
     _cost(project, settings)
     running = [run for run in searches(store(), project.id) if run.state in words.ACTIVE]
@@ -73,6 +75,8 @@ def _settings(project: Project) -> RunSettings:
             help="The search stops before it would spend more. Leave empty for no limit.",
         ),
     }
+    if approved(project):
+        chosen["anchor_share"] = anchor_share(suggested)
     with st.expander("More settings"):
         chosen |= _more(suggested)
     models = engine.load_models(store())
