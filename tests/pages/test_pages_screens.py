@@ -35,7 +35,7 @@ from tests.views.plausible_run import add_round, add_search, dialogue_task, exam
 
 Open = Callable[..., AppTest]
 
-SCREENS = ("", "initialize", "search", "settings")
+SCREENS = ("", "initialize", "search", "metrics", "settings")
 
 
 def said(app: AppTest) -> str:
@@ -125,7 +125,7 @@ def test_each_unusable_database_gets_its_sentence_and_stays_as_it_is(
     assert (path.read_bytes() if path.is_file() else None) == before
 
 
-@pytest.mark.parametrize("screen", ["initialize", "search"])
+@pytest.mark.parametrize("screen", ["initialize", "search", "metrics"])
 @pytest.mark.parametrize("value", ["none", "../../etc/passwd", "<b>x</b>", "' OR 1=1 --", "0" * 5000])
 def test_an_address_that_names_nothing_gets_one_sentence(
     open_page: Open, project: Project, screen: str, value: str
