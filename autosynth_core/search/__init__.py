@@ -7,6 +7,7 @@ imports the store.
 
 from __future__ import annotations
 
+from autosynth_core.search.alarms import Alarm, alarms, race_alarm, text_lengths
 from autosynth_core.search.chance import noise_from, spread_from
 from autosynth_core.search.converge import converged
 from autosynth_core.search.evaluate import Evaluator
@@ -26,6 +27,7 @@ from autosynth_core.search.tree import Tree
 
 __all__ = [
     "LEAST_SEALED",
+    "Alarm",
     "Board",
     "Draft",
     "Evaluator",
@@ -41,6 +43,7 @@ __all__ = [
     "Simulator",
     "Tree",
     "Weakness",
+    "alarms",
     "best",
     "converged",
     "in_words",
@@ -48,10 +51,12 @@ __all__ = [
     "noise_from",
     "observe",
     "plan_expansion",
+    "race_alarm",
     "score_nodes",
     "search_seeds",
     "spread_from",
     "strategy",
+    "text_lengths",
     "tries_rewriting",
     "visits",
     "write_first_workflow",
