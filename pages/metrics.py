@@ -143,25 +143,23 @@ def _power(version: VersionView, fitness: Fitness) -> None:
         {
             "Criterion": clean(each.name),
             "Pairs told apart": measures.auc(each.overall),
-            "Weight it earned": f"{100 * each.weight / whole:.0f}%",
+            "Weight": f"{100 * each.weight / whole:.0f}%",
         }
         for each in fitness.metrics
     ]
-    rows.append(
-        {"Criterion": "All together", "Pairs told apart": measures.auc(fitness.overall), "Weight it earned": ""}
-    )
+    rows.append({"Criterion": "All together", "Pairs told apart": measures.auc(fitness.overall), "Weight": ""})
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
         column_config={
-            "Criterion": st.column_config.TextColumn(width=220),
-            "Pairs told apart": st.column_config.TextColumn(width=150),
-            "Weight it earned": st.column_config.TextColumn(width=110),
+            "Criterion": st.column_config.TextColumn(width=230),
+            "Pairs told apart": st.column_config.TextColumn(width=145),
+            "Weight": st.column_config.TextColumn(width=65),
         },
         key=f"power:{version.metrics.version}",
     )
     if any(each.weight == 0 for each in fitness.metrics):
-        st.caption("A criterion that tells nothing apart gets no weight.")
+        st.caption("Weights follow from what each criterion tells apart; one that tells nothing apart gets none.")
 
 
 def _levels(fitness: Fitness) -> None:

@@ -119,7 +119,7 @@ def _form(project: Project, shown: Sequence[Metric], at: int | None, each: Metri
         st.text_area("What it means", clean(each.description), max_chars=600, key=f"description:{key}")
         st.text_input("What a 1 looks like", clean(each.low), max_chars=300, key=f"low:{key}")
         st.text_input("What a 5 looks like", clean(each.high), max_chars=300, key=f"high:{key}")
-        st.number_input("Counts how often", 0.1, 100.0, float(each.weight), 0.5, key=f"weight:{key}")
+        st.number_input("How much it counts", 0.1, 100.0, float(each.weight), 0.5, key=f"weight:{key}")
         st.form_submit_button("Save", type="primary", on_click=_save, args=(project, tuple(shown), at, key))
     if at is not None:
         st.button(

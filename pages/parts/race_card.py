@@ -74,7 +74,7 @@ def _result(race: RaceView) -> None:
     result = race.result
     mean, low, high = result.gain
     with st.container(horizontal=True):
-        _figure("Winner", f"Recipe {result.winner}", _chance(race), f"{measures.chances(race)} {_judged_by(race)}")
+        _figure("Winning recipe", f"{result.winner}", _chance(race), f"{measures.chances(race)} {_judged_by(race)}")
         _figure("Reward there (0 to 1)", f"{result.sealed.total:.2f}", _range(result.sealed.low, result.sealed.high))
         _figure("The search claimed", f"{result.claimed.total:.2f}", _range(result.claimed.low, result.claimed.high))
         _figure("Gain over the first", f"{mean:+.2f}", f"{low:+.2f} to {high:+.2f}", good=_good(race))

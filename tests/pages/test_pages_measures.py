@@ -119,7 +119,7 @@ def test_race_is_shown_with_what_the_search_had_claimed(open_page: Open, store: 
     assert shown["Reward there (0 to 1)"] == ("0.61", "0.57 to 0.65")
     assert shown["The search claimed"] == ("0.70", "0.66 to 0.74")
     assert shown["Gain over the first"] == ("+0.10", "+0.04 to +0.16")
-    assert shown["Winner"][0] == "Recipe 2"
+    assert shown["Winning recipe"][0] == "2"
     assert "Better than the first recipe by 0.10 (+0.04 to +0.16)." in said(app)
 
 
