@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -146,6 +146,7 @@ class Search:
         self._in_force: MetricSet | None = None
         self._history: list[tuple[int, ...]] = []
         self._observations: dict[tuple[int, str, str], Observation] = {}
+        self._looked: defaultdict[int, set[str]] = defaultdict(set)  # node -> seed inputs, their verdicts read or not
         self._board = Board({}, None)
         self._spread = DEFAULT_SPREAD
         self._again: dict[int, tuple[int, int]] = {}  # iteration under way -> node looked at again, seed inputs
@@ -244,6 +245,7 @@ class Search:
         if stored is not None:
             assert stored.parent is not None
             self._start(Plan(number, stored.parent, stored.form, stored.operator, stored.target))
+            self._further_look(number)  # its look is under way for those planned before it is committed
             return self._restored(stored)
         random = Random(f"{self._settings.seed}:{number}")
         self._take_released()
@@ -306,7 +308,7 @@ class Search:
         scale = self._board.scale
         if not count or scale is None:
             return None, ()
-        looks = Counter(node for node, _ in {(node, seed) for node, _, seed in self._observations})
+        looks = Counter({node: len(seeds) for node, seeds in self._looked.items()})
         for busy, count_busy in self._again.values():
             looks[busy] += count_busy
         node = top_two(scale, self._tree.scores, looks, self._settings.workflow_weight)
@@ -418,7 +420,7 @@ class Search:
         return result
 
     async def _try_again(self, node: Node, metrics: MetricSet) -> None:
-        """The A/A stage: a second sample of the first workflow on each seed input, and a second verdict on the first."""
+        """The A/A stage: a second sample of the first workflow on each seed input, a second verdict on the first."""
         if not self._settings.measure_noise:
             return
         again = await self._simulator.simulate(self._first, self._root_look, node=0, replicate=1)
@@ -517,6 +519,8 @@ class Search:
 
     def _observe(self, looks: Sequence[Look]) -> None:
         """Take in what an iteration looked at, and score the whole tree anew."""
+        for look in looks:
+            self._looked[look.node].update(look.seeds)
         for each in self._evaluator.observations(looks, self._tree.nodes):
             self._observations[each.node, each.version, each.seed] = each
         self._board = score_nodes(
@@ -616,8 +620,8 @@ def _race_told(result: RaceResult) -> str:
     gain, low, high = result.gain
     return (
         f"Raced on inputs that the search never saw: recipe {result.winner} is the best of {len(result.contenders)} "
-        f"with {result.probability:.0%} probability. It scores {result.sealed.total:.2f} there ({result.sealed.low:.2f} to "
-        f"{result.sealed.high:.2f}); the search had claimed {result.claimed.total:.2f}. Against the first recipe: "
+        f"with {result.probability:.0%} probability. It scores {result.sealed.total:.2f} there "
+        f"({result.sealed.low:.2f} to {result.sealed.high:.2f}); the search had claimed {result.claimed.total:.2f}. Against the first recipe: "
         f"{gain:+.2f} ({low:+.2f} to {high:+.2f})."
     )
 

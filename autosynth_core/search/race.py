@@ -115,10 +115,14 @@ class Race:
                 left -= len(block)
             running = self._still_in(running, seen)
         scale = self._scale(seen)
-        programs = {number: self.board.scores[number].reward.workflow for number in among}
+        programs = {number: self._program(number) for number in among}
         chances = probability_best(scale, programs, among, self._weight) if len(among) > 1 else {among[0]: 1.0}
         winner = max(running, key=lambda number: (chances[number], -number))
         return await self._confirmed(winner, chances[winner], ran, self.seeds[len(track) :])
+
+    def _program(self, number: int) -> float:
+        """The program's part of the reward, 0..1; 0 where it has no share and may not have been read."""
+        return self.board.scores[number].reward.workflow if self._weight else 0.0
 
     @property
     def _weight(self) -> float:
@@ -136,7 +140,7 @@ class Race:
 
         def reward(number: int) -> float:
             quality = fmean(scores[number].values()) if scores[number] else 1.0
-            return (1 - self._weight) * quality / 4 + self._weight * self.board.scores[number].reward.workflow
+            return (1 - self._weight) * quality / 4 + self._weight * self._program(number)
 
         leader = max(running, key=lambda number: (reward(number), -number))
         kept = []
@@ -151,7 +155,7 @@ class Race:
         """The upper end of the confidence sequence for the difference in reward."""
         spread = self._spread
         sd = max(math.sqrt(2 * (spread.sample**2 + spread.judge**2)), stdev(apart))
-        program = self.board.scores[number].reward.workflow - self.board.scores[leader].reward.workflow
+        program = self._program(number) - self._program(leader)
         return (1 - self._weight) * (fmean(apart) + radius(len(apart), sd)) / 4 + self._weight * program
 
     @property
@@ -174,7 +178,7 @@ class Race:
         firsts = ours if winner == 0 else {each.seed: each.score for each in await self._look(0, seeds)}
         shared = sorted(ours.keys() & firsts.keys())
         apart = [ours[seed] - firsts[seed] for seed in shared]
-        program = self.board.scores[winner].reward.workflow - self.board.scores[0].reward.workflow
+        program = self._program(winner) - self._program(0)
         gain = _interval(apart)
         low, middle, high = (
             (1 - self._weight) * each / 4 + self._weight * program for each in (gain.low, gain.mean, gain.high)
