@@ -621,7 +621,8 @@ def _race_told(result: RaceResult) -> str:
     return (
         f"Raced on inputs that the search never saw: recipe {result.winner} is the best of {len(result.contenders)} "
         f"with {result.probability:.0%} probability. It scores {result.sealed.total:.2f} there "
-        f"({result.sealed.low:.2f} to {result.sealed.high:.2f}); the search had claimed {result.claimed.total:.2f}. Against the first recipe: "
+        f"({result.sealed.low:.2f} to {result.sealed.high:.2f}); the search had claimed "
+        f"{result.claimed.total:.2f}. Against the first recipe: "
         f"{gain:+.2f} ({low:+.2f} to {high:+.2f})."
     )
 
