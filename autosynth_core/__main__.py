@@ -98,6 +98,7 @@ def _workflow(command: argparse.ArgumentParser) -> None:
     command.add_argument("run_id")
     command.add_argument("--node", type=int, metavar="N", help="default: the best")
     command.add_argument("--out", type=Path, required=True, metavar="FILE")
+    command.add_argument("--force", action="store_true", help="replace FILE even if it is no exported workflow")
     _common(command)
     command.set_defaults(run=workflow_command)
 

@@ -12,6 +12,9 @@ from autosynth_core.records import FieldKind, Task
 from autosynth_core.workflow.output import clean
 from autosynth_core.workflow.syntax import without_future
 
+SCRIPT_MARK = "# A data generation workflow, written by AutoSynth Studio.\n"
+"""What every script begins with, so that one can be told from another file."""
+
 _HERE = "# <workflow>\n"
 
 

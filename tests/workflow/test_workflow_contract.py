@@ -15,6 +15,7 @@ def test_public_surface_is_this() -> None:
     assert workflow.__all__ == [
         "ALLOWED_MODULES",
         "HOST_FUNCTIONS",
+        "SCRIPT_MARK",
         "Host",
         "Job",
         "Outcome",
