@@ -12,23 +12,33 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from autosynth_core import __version__, log
-from autosynth_core.commands.doctor import doctor_command
-from autosynth_core.commands.models import models_command
-from autosynth_core.commands.report import say
-from autosynth_core.commands.search import (
-    BAD_INPUT,
-    ENDPOINT,
-    INTERRUPTED,
-    resume_command,
-    runs_command,
-    search_command,
-    status_command,
-)
-from autosynth_core.commands.workflow import workflow_command
-from autosynth_core.config import Expansion, Strategy
-from autosynth_core.errors import AutoSynthError, EndpointError, ModelFileError
-from autosynth_core.llm import embedded
+try:
+    from autosynth_core import __version__, log
+    from autosynth_core.commands.doctor import doctor_command
+    from autosynth_core.commands.models import models_command
+    from autosynth_core.commands.report import say
+    from autosynth_core.commands.search import (
+        BAD_INPUT,
+        ENDPOINT,
+        INTERRUPTED,
+        resume_command,
+        runs_command,
+        search_command,
+        status_command,
+    )
+    from autosynth_core.commands.workflow import workflow_command
+    from autosynth_core.config import Expansion, Strategy
+    from autosynth_core.errors import AutoSynthError, EndpointError, ModelFileError
+    from autosynth_core.llm import embedded
+except ModuleNotFoundError as missing:
+    if (missing.name or "").startswith("autosynth_core"):
+        raise
+    print(
+        f"The package {missing.name} is not installed for {sys.executable}: enter `source .venv/bin/activate` first, "
+        "which `make run` has filled; without make, `pip install -r requirements.txt`.",
+        file=sys.stderr,
+    )
+    sys.exit(2)
 
 DEFAULT_DB = Path("data/autosynth.db")
 

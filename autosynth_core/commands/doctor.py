@@ -23,6 +23,7 @@ __all__ = ["doctor_command"]
 
 _PACKAGES = ("streamlit", "openai", "pydantic-monty", "xllamacpp", "sqlite-utils", "pandas", "plotly", "networkx")
 _MODEL_BYTES = 1_200_000_000
+_INSTALL = "Run: source .venv/bin/activate (made by make run), or: pip install -r requirements.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def _packages() -> list[Finding]:
         try:
             found.append(Finding(name, metadata.version(name)))
         except metadata.PackageNotFoundError:
-            found.append(Finding(name, "not installed", "Run: pip install -r requirements.txt"))
+            found.append(Finding(name, "not installed", _INSTALL))
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from autosynth_core.config import ModelSettings
 from autosynth_core.engine import save_models
 from autosynth_core.store import Store
 
+ROOT = Path(__file__).parents[2]
 Capture = pytest.CaptureFixture[str]
 
 
@@ -66,3 +69,14 @@ def test_doctor_ends_with_2_where_the_database_cant_be_used(db: Path, capsys: Ca
     ended = inside(capsys, "doctor", "--db", db)
     assert ended.status == 2
     assert "Traceback" not in ended.said
+
+
+@pytest.mark.parametrize("words", [["doctor"], ["search", "task.json"], ["--help"]], ids=lambda words: words[0])
+def test_python_without_the_packages_gets_one_sentence_that_says_what_to_do(words: list[str]) -> None:
+    line = [sys.executable, "-S", "-m", "autosynth_core", *words]  # -S: none of the installed packages
+    ended = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert "source .venv/bin/activate" in ended.stderr
+    assert "pip install -r requirements.txt" in ended.stderr

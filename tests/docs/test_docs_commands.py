@@ -43,6 +43,13 @@ def test_readme_shows_how_to_start_test_and_search() -> None:
     assert any(words[:4] == ["python", "-m", "autosynth_core", "search"] for words in shown)
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/command-line.md"])
+def test_a_newcomer_is_told_to_enter_the_environment_before_the_first_command(page: str) -> None:
+    shown = list(commands(text_of(page)))
+    first = next(place for place, words in enumerate(shown) if words[0] == "python")
+    assert ["source", ".venv/bin/activate"] in shown[:first]
+
+
 def test_every_command_has_its_place_in_the_readme() -> None:
     there = set(parser()._subparsers._group_actions[0].choices)  # type: ignore[arg-type, union-attr]
     shown = {words[3] for words in commands(text_of("README.md")) if words[:3] == ["python", "-m", "autosynth_core"]}
