@@ -18,7 +18,7 @@ from autosynth_core.config import ModelSettings, RunSettings
 from autosynth_core.engine import Owner, load_models, resume, start_search, suggested_settings, uses_embedded
 from autosynth_core.engine.control import LIVE
 from autosynth_core.engine.owner import STALE_AFTER_S, recover
-from autosynth_core.errors import InputError, SettingsError
+from autosynth_core.errors import InputError, SettingsError, StoreError
 from autosynth_core.records import RunKind, RunState
 from autosynth_core.store import Store
 from autosynth_core.taskfile import load_task
@@ -106,7 +106,7 @@ def _row(store: Store, run_id: str) -> dict[str, Any] | None:
     """A run's status; one that can't be read is told of and left out, so that the others are listed."""
     try:
         return status_of(store, run_id)
-    except InputError as error:
+    except (InputError, StoreError) as error:
         say(str(error))
         return None
 

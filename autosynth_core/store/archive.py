@@ -20,6 +20,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
+from itertools import islice
 from typing import Any, NamedTuple
 
 from autosynth_core.errors import InputError
@@ -50,8 +51,15 @@ MAX_PACKED = 256 * 2**20  # bytes
 MAX_UNPACKED = 2**30  # bytes
 MAX_LINE = 64 * 2**20  # bytes
 MAX_ROWS = 2_000_000
+MAX_PARTS = 2_000_000  # strings, commas and brackets of one stored JSON text; parsed, each may take 60 bytes
+MAX_COUNT = 10**9  # of tokens, milliseconds, nodes; what an endpoint reports is held to the same
+MAX_USD = 10**10  # of one call: so many tokens at the highest price that a price file may give
+MAX_TIME = 10**11  # seconds since the epoch, the year 5138
+MAX_WEIGHT = 10**6
 
 Check = Callable[[Any], bool]
+
+_TOKENS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[,\[{]', re.DOTALL)  # possessive: it never looks back
 
 _FOREIGN = "This is no project archive; choose a file that was exported from a project."
 _DAMAGED = "The archive is cut off or damaged; export the project again."
@@ -70,8 +78,20 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= 200
 
 
-def _is_count(value: Any) -> bool:
+def _is_id(value: Any) -> bool:
     return type(value) is int and 0 <= value < 2**63
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= MAX_COUNT
+
+
+def _is_time(value: Any) -> bool:
+    return _is_number(value) and abs(value) <= MAX_TIME
+
+
+def _is_usd(value: Any) -> bool:
+    return _is_number(value) and 0 <= value <= MAX_USD
 
 
 def _is_number(value: Any) -> bool:
@@ -100,11 +120,18 @@ def _reads(read: Callable[[str], object]) -> Check:
 
     def check(value: Any) -> bool:
         try:
-            return isinstance(value, str) and read(value) is not False
+            return isinstance(value, str) and _is_small(value, MAX_PARTS) and read(value) is not False
         except (ValueError, TypeError, KeyError, IndexError, RecursionError, InputError):
             return False
 
     return check
+
+
+def _is_small(text: str, most: int) -> bool:
+    """Whether a JSON text has at most so many strings, commas and brackets: it is told before the text is parsed."""
+    if sum(map(text.count, '",[{')) <= most:
+        return True
+    return next(islice(_TOKENS.finditer(text), most, None), None) is None
 
 
 def _object(stored: str) -> bool:
@@ -132,12 +159,13 @@ def _task(stored: str) -> bool:
 
 def _metrics(stored: str) -> bool:
     metrics = rows.metrics_from_json(stored).metrics
-    return bool(metrics) and all(
+    sound = all(
         all(isinstance(part, str) for part in (metric.name, metric.description, metric.low, metric.high))
         and _is_number(metric.weight)
-        and metric.weight >= 0
+        and 0 <= metric.weight <= MAX_WEIGHT
         for metric in metrics
     )
+    return sound and any(metric.weight > 0 for metric in metrics)  # a mean divides by the weights' sum
 
 
 def _first_token(stored: str) -> bool:
@@ -167,7 +195,7 @@ class _Kind(NamedTuple):
 
 
 _KINDS: Mapping[str, _Kind] = {
-    "project": _Kind("projects", {"task": _reads(_task), "created": _is_number}, "id = ?"),
+    "project": _Kind("projects", {"task": _reads(_task), "created": _is_time}, "id = ?"),
     "run": _Kind(
         "runs",
         {
@@ -176,8 +204,8 @@ _KINDS: Mapping[str, _Kind] = {
             "settings": _reads(_object),
             "state": _is_one_of(RunState),
             "reason": _is_text,
-            "created": _is_number,
-            "finished": _or_none(_is_number),
+            "created": _is_time,
+            "finished": _or_none(_is_time),
             "brief": _reads(_object_or_nothing),
         },
         "project_id = ? ORDER BY created, rowid",
@@ -251,7 +279,7 @@ _KINDS: Mapping[str, _Kind] = {
     ),
     "event": _Kind(
         "events",
-        {"run_id": _is_name, "at": _is_number, "kind": _is_text, "message": _is_text, "node": _or_none(_is_count)},
+        {"run_id": _is_name, "at": _is_time, "kind": _is_text, "message": _is_text, "node": _or_none(_is_count)},
     ),
     "feedback": _Kind(
         "feedback",
@@ -262,13 +290,13 @@ _KINDS: Mapping[str, _Kind] = {
             "reasons": _reads(_texts),
             "comment": _is_text,
             "edited": _or_none(_reads(_object)),
-            "at": _is_number,
+            "at": _is_time,
         },
     ),
     "call": _Kind(
         "calls",
         {
-            "id": _is_count,
+            "id": _is_id,
             "key": _is_name,
             "run_id": _or_none(_is_name),
             "model": _is_text,
@@ -276,9 +304,9 @@ _KINDS: Mapping[str, _Kind] = {
             "finish_reason": _is_text,
             "prompt_tokens": _or_none(_is_count),
             "completion_tokens": _or_none(_is_count),
-            "usd": _or_none(lambda value: _is_number(value) and value >= 0),
+            "usd": _or_none(_is_usd),
             "ms": _is_count,
-            "at": _is_number,
+            "at": _is_time,
             "first_token": _or_none(_reads(_first_token)),
             "request": _reads(_request),
             "answer": _is_text,
@@ -288,7 +316,7 @@ _KINDS: Mapping[str, _Kind] = {
     "call use": _Kind(
         "call_uses",
         {
-            "call_id": _is_count,
+            "call_id": _is_id,
             "run_id": _is_name,
             "purpose": _is_text,
             "node": _or_none(_is_count),
@@ -296,10 +324,11 @@ _KINDS: Mapping[str, _Kind] = {
             "paid": _is_flag,
         },
     ),
-    "call failure": _Kind(
-        "call_failures", {"run_id": _is_name, "kind": _is_text, "detail": _is_text, "at": _is_number}
-    ),
+    "call failure": _Kind("call_failures", {"run_id": _is_name, "kind": _is_text, "detail": _is_text, "at": _is_time}),
 }
+
+
+_LINE_PARTS = 3 * max(len(kind.columns) for kind in _KINDS.values())
 
 
 # --- export -------------------------------------------------------------------------------------------------------
@@ -481,11 +510,17 @@ def _lines(data: bytes) -> Iterator[Any]:
                 size += len(line)
                 if len(line) > MAX_LINE or size > MAX_UNPACKED:
                     raise InputError(_TOO_LARGE)
-                yield json.loads(line, parse_constant=_no_number)
+                yield _read(line.decode("utf-8"))
     except gzip.BadGzipFile as error:
         raise InputError(_FOREIGN) from error
     except (EOFError, zlib.error, ValueError, RecursionError) as error:
         raise InputError(_DAMAGED) from error
+
+
+def _read(line: str) -> Any:
+    if not _is_small(line, _LINE_PARTS):  # a row is flat: a kind, then texts and numbers
+        raise InputError(_DAMAGED)
+    return json.loads(line, parse_constant=_no_number)
 
 
 def _no_number(name: str) -> float:

@@ -15,7 +15,8 @@ from scripted_models import ScriptedModels
 
 from autosynth_core.config import ModelSettings, RoundSettings, RunSettings
 from autosynth_core.engine import start_round, start_search
-from autosynth_core.records import Form, Node, NodeState, RunState
+from autosynth_core.errors import StoreError
+from autosynth_core.records import Form, Node, NodeState, RunState, Usage
 from autosynth_core.store import Store
 from autosynth_core.taskfile import load_task
 
@@ -296,6 +297,23 @@ def test_model_that_does_not_exist_ends_with_3_and_is_named(db: Path, task_file:
     assert ended.status == 3
     assert "gpt-99" in ended.said
     assert "Traceback" not in ended.said
+
+
+def test_runs_are_listed_beside_one_that_cant_be_read(
+    db: Path, run_id: str, task_file: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt(store: Store, asked: str) -> Usage:
+        if asked == run_id:
+            raise StoreError(f"Run {asked} can't be summed up; choose another.")
+        return Usage()
+
+    with Store.open(db) as store:
+        other = start_search(store, store.runs()[0].project_id, RunSettings(), state=RunState.STOPPED).id
+    monkeypatch.setattr(Store, "usage", spoilt)
+    ended = inside(capsys, "runs", "--db", db, "--json")
+    assert ended.status == 0
+    assert [row["run_id"] for row in ended.json["runs"]] == [other]
+    assert run_id in ended.said
 
 
 def test_words_of_models_do_not_steer_the_terminal(db: Path, run_id: str, capsys: Capture) -> None:
