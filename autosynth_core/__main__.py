@@ -28,7 +28,7 @@ try:
     )
     from autosynth_core.commands.workflow import workflow_command
     from autosynth_core.config import Expansion, Strategy
-    from autosynth_core.errors import AutoSynthError, EndpointError, ModelFileError
+    from autosynth_core.errors import AutoSynthError, EndpointError, InputError, ModelFileError
     from autosynth_core.llm import embedded
 except ModuleNotFoundError as missing:
     if (missing.name or "").startswith("autosynth_core"):
@@ -120,6 +120,13 @@ def _models(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=models_command)
 
 
+def _refuse_bytes(args: argparse.Namespace) -> None:
+    """Raises InputError for an argument that is no text: it could be stored, sent or printed nowhere."""
+    for name, value in vars(args).items():
+        if isinstance(value, str | Path) and any("\ud800" <= letter <= "\udfff" for letter in str(value)):
+            raise InputError(f"{name.replace('_', '-')}: {value} has bytes that are not UTF-8; write it in UTF-8.")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors raised on purpose become one sentence on standard error."""
     for stream in (sys.stdout, sys.stderr):
@@ -128,6 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     log.set_up("INFO" if args.verbose else "WARNING")
     try:
+        _refuse_bytes(args)
         return int(args.run(args))
     except (EndpointError, ModelFileError) as error:
         say(str(error))

@@ -30,7 +30,7 @@ class Expansion(StrEnum):
 class ModelSettings(BaseModel):
     """One endpoint and a model for each role. An empty model means the endpoint's default (its first)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     base_url: str = Field(
         default="",
@@ -46,7 +46,7 @@ class ModelSettings(BaseModel):
 class CallSettings(BaseModel):
     """How calls are made."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
     attempts: Annotated[int, Field(ge=1, le=20)] = 6  # tries a call, the first included
@@ -56,7 +56,7 @@ class CallSettings(BaseModel):
 class SampleLimits(BaseModel):
     """What one sample may use."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     run_seconds: Annotated[float, Field(gt=0, le=60)] = 2.0  # of the workflow's own code, waiting not counted
     wall_seconds: Annotated[float, Field(gt=0, le=7200)] = 900.0
@@ -69,7 +69,7 @@ class SampleLimits(BaseModel):
 class RunSettings(BaseModel):
     """One search."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     iterations: Annotated[int, Field(ge=1, le=10_000, description="children tried, the first workflow not counted")] = (
         30
@@ -111,7 +111,7 @@ class RunSettings(BaseModel):
 class RoundSettings(BaseModel):
     """One round of the initialization: some samples for the educator to look at."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     number: Annotated[int, Field(ge=1, le=1000)] = 1
     samples: Annotated[int, Field(ge=1, le=50)] = 6

@@ -14,7 +14,7 @@ from autosynth_core.search import NodeScore
 from autosynth_core.store import Store
 from autosynth_core.views import header
 
-__all__ = ["existing", "plain", "print_json", "say", "status_of"]
+__all__ = ["existing", "is_there", "plain", "print_json", "say", "status_of"]
 
 
 def existing(path: Path, *, reading: bool = False) -> Store:
@@ -22,10 +22,18 @@ def existing(path: Path, *, reading: bool = False) -> Store:
 
     Raises StoreError with what to do.
     """
-    if not path.exists():
+    if not is_there(path):
         raise StoreError(f"There is no database at {path}; give its path with --db.")
     writable = os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK)
     return Store.open(path, read_only=reading and not writable)
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is something at ``path``. Raises StoreError for a path that can't be looked up."""
+    try:
+        return path.exists()
+    except OSError as error:
+        raise StoreError(f"{path} can't be looked up ({error.strerror}); give another path with --db.") from error
 
 
 def plain(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import sys
 import threading
@@ -57,7 +58,7 @@ def resume_command(args: argparse.Namespace) -> int:
         # the lease comes first: of two commands at once only one may touch the run
         if not store.acquire(run.id, owner.name, time.time(), STALE_AFTER_S):
             raise InputError(
-                f"Run {run.id} is {run.state.value} in another process; stop it there, or wait "
+                f"Run {run.id} is being worked on by another process; stop it there, or wait "
                 f"{STALE_AFTER_S:.0f} seconds if that process is gone."
             )
         try:
@@ -196,7 +197,7 @@ def _show(bar: tqdm[Any], store: Store, run_id: str) -> None:
 def _conclude(store: Store, run_id: str, args: argparse.Namespace) -> int:
     run = store.run(run_id)
     status = status_of(store, run_id)
-    again = f"python -m autosynth_core resume {run_id} --db {args.db}"
+    again = shlex.join(["python", "-m", "autosynth_core", "resume", run_id, "--db", str(args.db)])
     if run.state in (RunState.INTERRUPTED, RunState.STOPPED, RunState.PAUSED):
         say(f"Interrupted; nothing paid for is lost. Go on with: {again}")
     elif run.state is RunState.FAILED:

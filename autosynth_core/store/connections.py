@@ -67,7 +67,10 @@ class Connections:
         self._writing = threading.Lock()
         self._closed = False
         self._immutable = False
-        self._prepare_place()
+        try:
+            self._prepare_place()
+        except OSError as error:  # a name that is too long, a folder that may not be looked into
+            raise StoreError(f"{path} can't be looked up ({error.strerror}); choose another place.") from error
         with self._named_errors(), ExitStack() as on_failure:
             connection = self._first_connection()
             on_failure.callback(connection.close)

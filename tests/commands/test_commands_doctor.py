@@ -80,3 +80,28 @@ def test_python_without_the_packages_gets_one_sentence_that_says_what_to_do(word
     assert len(ended.stderr.strip().splitlines()) == 1
     assert "source .venv/bin/activate" in ended.stderr
     assert "pip install -r requirements.txt" in ended.stderr
+
+
+@pytest.mark.parametrize("content", [None, "no JSON", '{"models": {"m": {"prompt": -1, "completion": 0}}}'])
+def test_doctor_finds_a_price_file_that_cant_be_read(
+    content: str | None, db: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prices = tmp_path / "prices.json"
+    if content is not None:
+        prices.write_text(content)
+    monkeypatch.setenv("AUTOSYNTH_PRICES", str(prices))
+    ended = inside(capsys, "doctor", "--db", db, "--json")
+    assert ended.status == 2
+    found = {row["what"]: row for row in ended.json["findings"]}
+    assert str(prices) in found["Prices"]["remedy"]
+
+
+def test_doctor_counts_the_prices_of_a_persons_own(
+    db: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prices = tmp_path / "prices.json"
+    prices.write_text('{"models": {"m": {"prompt": 1, "completion": 2}}}')
+    monkeypatch.setenv("AUTOSYNTH_PRICES", str(prices))
+    ended = inside(capsys, "doctor", "--db", db, "--json")
+    assert ended.status == 0, ended.out
+    assert next(row["state"] for row in ended.json["findings"] if row["what"] == "Prices") == f"{prices}, 1 model"

@@ -141,7 +141,7 @@ def test_of_two_resumes_at_once_one_works_and_one_is_refused(db: Path, task_file
         ended = sorted((finish(each) for each in both), key=lambda each: each.status)
         assert [each.status for each in ended] == [0, 2], [each.said for each in ended]
         assert ended[0].json["state"] == "finished"
-        assert "in another process" in ended[1].said
+        assert "being worked on by another process" in ended[1].said
         assert ended[1].out == ""
         assert ended[0].json["usage"]["calls"] == server.usable
     with Store.open(db) as store:
