@@ -13,8 +13,9 @@ import logging
 import random as random_module
 import re
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
@@ -27,6 +28,8 @@ from autosynth_core.config import CallSettings
 from autosynth_core.errors import (
     AnswerTruncated,
     AutoSynthError,
+    EndpointError,
+    EndpointFailing,
     EndpointUnreachable,
     KeyRefused,
     ModelNotFound,
@@ -36,6 +39,7 @@ from autosynth_core.errors import (
 from autosynth_core.llm.budget import Budget, Reservation, counted, worst_case
 from autosynth_core.llm.calls import CallLog, Checkpoint, never_pause
 from autosynth_core.llm.endpoint import Endpoint, model_ids
+from autosynth_core.llm.outage import Outage
 from autosynth_core.llm.prices import PriceTable
 from autosynth_core.llm.protocol import (
     SHORT_ANSWER_TOKENS,
@@ -48,6 +52,7 @@ from autosynth_core.llm.protocol import (
     request_body,
 )
 from autosynth_core.llm.throttle import Throttle, retry_after_s
+from autosynth_core.prompts import render
 from autosynth_core.records import Answer, ChatRequest, Scope
 
 BACKOFF_S = 0.5  # doubled with each attempt; the wait is drawn between 0 and that ("full jitter")
@@ -73,6 +78,11 @@ class _Failure:
     slow_down: bool = False
     retry_after_s: float | None = None
     refused_parameter: str = ""
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether the model, or who stands before it, has dealt with the request all the same."""
+        return self.kind in (FailureKind.EMPTY, FailureKind.TRUNCATED, FailureKind.REFUSED)
 
 
 class Client:
@@ -107,6 +117,7 @@ class Client:
         self._clock = clock
         self._wall_clock = wall_clock
         self._throttles: dict[str, Throttle] = {}
+        self._outages: defaultdict[str, Outage] = defaultdict(Outage)
         self._dialects: dict[str, frozenset[str]] = {}
         self._flights: dict[str, asyncio.Future[AutoSynthError | None]] = {}
         self._calls: dict[str, asyncio.Future[Answer | _Failure]] = {}  # by request; one a flight
@@ -215,7 +226,36 @@ class Client:
                 )
             if len(failures) < self.settings.attempts:
                 await self._sleep(self._backoff(len(failures)))
-        raise self._exhausted(request.model, failures)
+        raise await self._given_up(request.model, scope, failures)
+
+    async def _given_up(self, model: str, scope: Scope, failures: list[_Failure]) -> AutoSynthError:
+        """What a call with no attempts left ends in: its own failure, or everybody's."""
+        error = self._exhausted(model, failures)
+        outage = self._outages[model]
+        if not isinstance(error, TransientFailure) or failures[-1].is_answer:
+            return error
+        outage.call_given_up()
+        if not await self._is_down(model, scope, outage):
+            return error
+        return EndpointFailing(f"{model[:100]!r} at {self.endpoint.base_url} {outage}; resume when it works again.")
+
+    async def _is_down(self, model: str, scope: Scope, outage: Outage) -> bool:
+        """Whether a model that fails call after call leaves a tiny question unanswered too.
+
+        Else the calls have themselves to blame, and a run that ended for them would end again whenever it is resumed.
+        """
+        async with outage.checking:
+            if not outage.suspected or outage.confirmed:
+                return outage.confirmed
+            tried = await self._attempt(_tiny_question(model), replace(scope, purpose="probe"))
+            if isinstance(tried, _Failure):
+                self._log.failure(scope, tried.kind, tried.detail)
+                if isinstance(tried.error, EndpointError):
+                    raise tried.error
+            outage.confirmed = isinstance(tried, _Failure) and not tried.is_answer
+            if not outage.confirmed:
+                outage.answered()
+            return outage.confirmed
 
     def _backoff(self, failures: int) -> float:
         return self._random.uniform(0.0, min(BACKOFF_CAP_S, BACKOFF_S * 2.0 ** (failures - 1)))
@@ -233,10 +273,15 @@ class Client:
         async with throttle.slot() as slot:
             held = await self.budget.reserve(worst_case(request, self.prices), self._checkpoint)
             outcome = await self._to_its_end(request.key, self._charged_attempt(request, scope, held))
+            outage = self._outages[request.model]
             if isinstance(outcome, Answer) or outcome.kind in (FailureKind.EMPTY, FailureKind.TRUNCATED):
                 throttle.succeeded()
-            elif outcome.slow_down:
+                outage.answered()
+                return outcome
+            if outcome.slow_down:
                 throttle.refused(slot, outcome.retry_after_s)
+            if not outcome.is_answer:
+                outage.attempt_failed(outcome.kind, self._wall_clock())
             return outcome
 
     async def _to_its_end(self, key: str, attempt: Coroutine[Any, Any, Answer | _Failure]) -> Answer | _Failure:
@@ -407,6 +452,12 @@ class Client:
             return model_ids(json.loads(response.content))
         except (ValueError, RecursionError):
             return _Failure(FailureKind.MALFORMED, "the list of models can't be read")
+
+
+def _tiny_question(model: str) -> ChatRequest:
+    """A request of its own each time, so that no answer from the log is taken for a sign of life."""
+    messages = (("user", render("llm_probe_digit")),)
+    return ChatRequest(model, messages, temperature=0.0, max_tokens=1, draw=f"sign of life {uuid4().hex[:8]}")
 
 
 def _is_transient(status: int) -> bool:

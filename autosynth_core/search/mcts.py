@@ -133,7 +133,8 @@ class Search:
                 while pending and (len(pending) >= self._settings.workers or number > self._settings.iterations):
                     if self._commit(await pending.popleft()[1]):
                         await self._drain(pending)
-                        return Finished(StopReason.CONVERGED, self._tree)
+                        all_tried = number > self._settings.iterations  # then there was nothing left to save
+                        return Finished(StopReason.ITERATIONS if all_tried else StopReason.CONVERGED, self._tree)
                 if number > self._settings.iterations:
                     return Finished(StopReason.ITERATIONS, self._tree)
                 pending.append((number, asyncio.create_task(self._iteration(number, stored.get(number)))))
@@ -294,7 +295,8 @@ class Search:
 
     def _commit(self, result: _Result) -> bool:
         """Make a finished iteration part of the tree, in order. True when the search has converged with it."""
-        node, score = self._as_duplicate(result.node), result.score
+        node = result.node if result.stored else self._as_duplicate(result.node)
+        score = result.score
         if node.state is NodeState.SCORED and result.stored:
             assert result.metrics is not None
             parent = None if node.parent is None else self._tree.nodes[node.parent]
