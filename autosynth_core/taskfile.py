@@ -39,7 +39,7 @@ MAX_NAME_CHARS = 40
 
 _SHOWN = 60  # characters of a person's own text that a sentence repeats
 _NAME = rf"[A-Za-z][A-Za-z0-9_]{{0,{MAX_NAME_CHARS - 1}}}"
-# They take no room and change no other character: what differs in them alone looks the same. Joiners are not among them.
+# They take no room and change no other character: what differs in them alone looks the same. Joiners are none of them.
 _UNSEEN = dict.fromkeys(map(ord, "\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u2060\u2061\u2062\u2063\u2064\ufeff"))
 _TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")  # text after one is shown in another order than it is read in
 _UNDRAWN = {"Cc", "Cf", "Zs", "Zl", "Zp"}
