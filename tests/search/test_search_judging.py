@@ -16,7 +16,7 @@ from autosynth_core.config import Expansion, Strategy
 from autosynth_core.engine.journal import StoreJournal
 from autosynth_core.engine.models import open_models
 from autosynth_core.llm import MemoryCallLog
-from autosynth_core.records import MetricSet, NodeState, Scope
+from autosynth_core.records import MetricSet, NodeState, Scope, StopReason
 from autosynth_core.search import Evaluator, NodeScore
 from autosynth_core.store import Store
 from autosynth_core.views.scored import scored_run
@@ -289,3 +289,32 @@ async def test_mean_of_the_samples_is_what_is_reported(store: Store, sandbox: Sa
     score = scored_run(store, found.run_id).scores[0]
     assert score.sample_score == pytest.approx(fmean(score.linked.values()))
     assert score.reward.total == pytest.approx(((score.sample_score + score.workflow_score) / 2 - 1) / 4)
+
+
+# --- the end ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("iterations", "workers", "reason"),
+    [
+        (4, 1, StopReason.ITERATIONS),
+        (5, 3, StopReason.ITERATIONS),
+        (9, 1, StopReason.CONVERGED),
+        (20, 3, StopReason.CONVERGED),
+    ],
+    ids=["the last converges", "the last is under way", "some are left", "many are left"],
+)
+async def test_a_search_that_tried_all_it_planned_does_not_say_that_it_ended_early(
+    iterations: int, workers: int, reason: StopReason, store: Store, sandbox: Sandbox, serve: Serve
+) -> None:
+    settings = small(
+        serve(ScriptedModels()),
+        expansion=Expansion.EDITS,
+        iterations=iterations,
+        workers=workers,
+        epsilon=1.0,
+        patience=2,
+    )
+    found = await search(store, sandbox, settings)
+    assert found.reason is reason
+    assert (len(found.nodes) == iterations + 1) is (reason is StopReason.ITERATIONS)
