@@ -19,7 +19,7 @@ from random import Random
 from typing import NamedTuple
 
 from autosynth_core.config import RunSettings
-from autosynth_core.errors import AutoSynthError, FirstWorkflowFailed, RunHalted
+from autosynth_core.errors import AutoSynthError, FirstWorkflowFailed, RunHalted, TransientFailure
 from autosynth_core.records import (
     Form,
     Gate,
@@ -187,7 +187,11 @@ class Search:
             Node(self._run_id, plan.number, plan.parent, NodeState.RUNNING, plan.form, plan.operator, plan.target)
         )
         parent_samples = self._journal.samples(parent.fingerprint)
-        child = await self._write(plan, parent, parent_samples, known, lines, random)
+        try:
+            child = await self._write(plan, parent, parent_samples, known, lines, random)
+        except TransientFailure as error:  # neither a loss nor a win of what was planned
+            unwritten = Draft(None, PreflightResult(None, Gate.PROPOSAL, str(error)))
+            return _Result(replace(_node(self._run_id, plan, unwritten, known), state=NodeState.UNSCORED), None, None)
         node = _node(self._run_id, plan, child.draft, known)
         if child.workflow is None:
             return _Result(node, None, None)
