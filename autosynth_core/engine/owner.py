@@ -21,7 +21,7 @@ from pathlib import Path
 from autosynth_core.engine.round_run import run_round
 from autosynth_core.engine.search_run import run_search
 from autosynth_core.engine.switch import Switch, until_halted
-from autosynth_core.errors import AutoSynthError, BudgetReached, DatabaseLocked, LeaseLost, RunHalted
+from autosynth_core.errors import AutoSynthError, BudgetReached, DatabaseLocked, LeaseLost, RunHalted, StoreError
 from autosynth_core.records import Command, Event, Run, RunKind, RunState, StopReason
 from autosynth_core.store import Store
 from autosynth_core.workflow import Sandbox
@@ -59,6 +59,7 @@ class Owner:
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
+        self._unusable: StoreError | None = None  # what kept the end of a run from being recorded
 
     def start(self) -> None:
         """Start the thread. Raises StoreError when the database can't be used."""
@@ -93,6 +94,10 @@ class Owner:
     def _run(self) -> None:
         try:
             asyncio.run(self._main())
+        except AutoSynthError as error:
+            self._failure = error
+            if self._only is None:  # a command says it itself
+                _log.error("%s", error)
         except BaseException as error:  # noqa: BLE001 - the thread's last line: keep why it ended for who asks
             self._failure = error
             _log.exception("the engine's thread ended")
@@ -110,6 +115,8 @@ class Owner:
         """Look after the runs until the end is near. A lock that another program holds is waited out."""
         beat = 0.0
         while not self._ending.is_set():
+            if self._unusable is not None:
+                raise self._unusable
             now = time.time()
             try:
                 if now - beat >= HEARTBEAT_S:
@@ -171,6 +178,7 @@ class Owner:
         return lease is not None and lease.owner == self._name
 
     def _beat(self, store: Store, now: float) -> None:
+        store.require_file()  # an open file can be written to after it was deleted, and calls be paid for nothing
         for live in list(self._live.values()):
             if not store.heartbeat(live.run.id, self._name, now):
                 live.switch.halt(LeaseLost("Another process has taken this run over."))
@@ -216,7 +224,12 @@ class Owner:
             _log.exception("run=%s failed", run.id)
             state, reason = RunState.FAILED, "An error in AutoSynth itself stopped this run; the log says more."
         self._live.pop(run.id, None)
-        self._conclude(store, run.id, state, reason, told)
+        try:
+            self._conclude(store, run.id, state, reason, told)
+        except DatabaseLocked as error:  # the lease goes stale, and the run is interrupted then
+            _log.warning("%s", error)
+        except StoreError as error:
+            self._unusable = error
 
     def _conclude(self, store: Store, run_id: str, state: RunState, reason: str, told: str) -> None:
         if store.heartbeat(run_id, self._name, time.time()):
