@@ -71,11 +71,13 @@ def plan_expansion(
 ) -> Plan:
     """The form, operator and target of the next expansion of ``parent``."""
     share = {Expansion.REWRITE: 1.0, Expansion.EDITS: 0.0}.get(expansion, rewrite_share(tree, can_rewrite))
+    if random.random() < share:
+        return Plan(number, parent, Form.REWRITE)
     source = tree.nodes[parent].source
     if source not in tree.options:  # some ten milliseconds of parsing, in which no answer is read
         tree.options[source] = list(_options(source, context))
     options = tree.options[source]
-    if random.random() < share or not options:
+    if not options:
         return Plan(number, parent, Form.REWRITE)
     fresh = _untried(options, tree, parent, in_flight) or options
     value = _operator_values(tree, in_flight)
