@@ -13,7 +13,7 @@ from autosynth_core.commands.report import existing, print_json, say
 from autosynth_core.engine import read_brief
 from autosynth_core.errors import InputError
 from autosynth_core.views import header
-from autosynth_core.workflow import SCRIPT_MARK, export_script
+from autosynth_core.workflow import SCRIPT_MARK, export_script, why_not_exported
 
 __all__ = ["workflow_command", "write_script"]
 
@@ -31,6 +31,8 @@ def workflow_command(args: argparse.Namespace) -> int:
         node = store.node(run.id, number)
         if node is None or not node.source:
             raise InputError(f"Run {run.id} has no workflow number {number}.")
+        if reason := why_not_exported(node.source):
+            raise InputError(f"Recipe {number} {reason}; choose another with --node.")
         script = export_script(node.source, read_brief(run).task)
     write_script(args.out, script, database=args.db, force=args.force)
     say(f"Wrote workflow {number} to {args.out}. Run it with: {shlex.join(['python', str(args.out), '--help'])}")

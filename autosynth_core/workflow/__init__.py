@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from autosynth_core.workflow.baseline import output_schema, plain_workflow
 from autosynth_core.workflow.contract import ALLOWED_MODULES, HOST_FUNCTIONS, contract_text
-from autosynth_core.workflow.export import SCRIPT_MARK, export_script
+from autosynth_core.workflow.export import SCRIPT_MARK, export_script, why_not_exported
 from autosynth_core.workflow.fingerprint import fingerprint
 from autosynth_core.workflow.hostcall import Host
 from autosynth_core.workflow.output import Output, check_output
@@ -30,4 +30,5 @@ __all__ = [
     "output_schema",
     "plain_workflow",
     "preflight",
+    "why_not_exported",
 ]

@@ -92,3 +92,23 @@ def test_a_script_is_written_where_a_link_leads_with_the_rights_of_any_new_file(
     assert (tmp_path / "link.py").is_symlink()
     assert (tmp_path / "target.py").read_text().startswith(SCRIPT_MARK)
     assert (tmp_path / "target.py").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("def (((", "Recipe 1 is no program that can be read; choose another with --node."),
+        ("import os\n", "Recipe 1 can't be taken away (line 1: the module os can't be imported"),
+    ],
+    ids=["no program", "harmful"],
+)
+def test_a_recipe_that_cant_be_taken_away_is_named(
+    source: str, says: str, db: Path, run_id: str, tmp_path: Path, capsys: Capture
+) -> None:
+    with Store.open(db) as store:
+        store.put_node(Node(run_id, 1, 0, NodeState.SCORED, Form.REWRITE, source=source, fingerprint="f"))
+    ended = inside(capsys, "workflow", run_id, "--db", db, "--node", 1, "--out", tmp_path / "w.py")
+    assert ended.status == 2
+    assert ended.said.startswith(says)
+    assert is_one_clear_sentence(ended)
+    assert not (tmp_path / "w.py").exists()
