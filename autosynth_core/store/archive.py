@@ -16,9 +16,10 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import keyword
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from itertools import islice
 from typing import Any, NamedTuple
@@ -59,6 +60,7 @@ MAX_WEIGHT = 10**6
 
 Check = Callable[[Any], bool]
 
+_NAME = re.compile("[A-Za-z][A-Za-z0-9_]{0,39}")
 _TOKENS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[,\[{]', re.DOTALL)  # possessive: it never looks back
 
 _FOREIGN = "This is no project archive; choose a file that was exported from a project."
@@ -138,10 +140,6 @@ def _object(stored: str) -> bool:
     return isinstance(json.loads(stored), dict)
 
 
-def _object_or_nothing(stored: str) -> bool:
-    return not stored or _object(stored)
-
-
 def _object_of_texts(stored: str) -> bool:
     value = json.loads(stored)
     return isinstance(value, dict) and all(isinstance(content, str) for content in value.values())
@@ -154,7 +152,20 @@ def _texts(stored: str) -> bool:
 
 def _task(stored: str) -> bool:
     seeds = [*(task := rows.task_from_json(stored)).search_seeds, *task.sealed_seeds]
-    return bool(task.search_seeds) and len({tuple(sorted(seed.values)) for seed in seeds}) == 1
+    alike = bool(task.search_seeds) and len({tuple(sorted(seed.values)) for seed in seeds}) == 1
+    outputs = [field.name for field in task.output_fields]
+    return alike and bool(outputs) and len(set(outputs)) == len(outputs) and _plain([*task.seed_fields, *outputs])
+
+
+def _plain(names: Iterable[str]) -> bool:
+    """Whether they are what a task file may call its fields: programs, prompts and tables are made with them."""
+    return all(_NAME.fullmatch(name) and not keyword.iskeyword(name) for name in names)
+
+
+def _brief(stored: str) -> bool:
+    """A run's own copy of its task must be as sound as the project's."""
+    brief = json.loads(stored) if stored else {}
+    return isinstance(brief, dict) and (not isinstance(brief.get("task"), str) or _task(brief["task"]))
 
 
 def _metrics(stored: str) -> bool:
@@ -206,7 +217,7 @@ _KINDS: Mapping[str, _Kind] = {
             "reason": _is_text,
             "created": _is_time,
             "finished": _or_none(_is_time),
-            "brief": _reads(_object_or_nothing),
+            "brief": _reads(_brief),
         },
         "project_id = ? ORDER BY created, rowid",
     ),

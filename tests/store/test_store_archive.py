@@ -437,6 +437,47 @@ def test_long_texts_full_of_brackets_are_carried(store: Store, other: Store, tas
     assert other.samples(arrived.id)[0].output == {"text": brackets}
 
 
+def _with_output(name: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda task: task["output_fields"][0].update(name=name)
+
+
+def _with_seed(name: str) -> Callable[[dict[str, Any]], None]:
+    def change(task: dict[str, Any]) -> None:
+        for seed in (*task["search_seeds"], *task["sealed_seeds"]):
+            seed[name] = "x"
+
+    return change
+
+
+@pytest.mark.parametrize("place", ["project", "brief"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        _with_output('+__import__("os").system("id")+'),
+        _with_output(""),
+        _with_output("class"),
+        _with_output("talk"),
+        _with_output("a\n"),
+        _with_seed("<output_fields>"),
+        _with_seed("__class__"),
+        _with_seed("n" * 41),
+        lambda task: task["output_fields"].clear(),
+    ],
+    ids=["code", "nothing", "a keyword", "twice", "a line end", "a place", "a dunder", "a long one", "none at all"],
+)
+def test_a_task_with_names_that_no_task_file_may_have_is_refused(
+    store: Store, other: Store, full: Project, place: str, change: Callable[[dict[str, Any]], None]
+) -> None:
+    lines = lines_of(export_project(store, full.id))
+    task = json.loads(lines[1][1])
+    change(task)
+    if place == "project":
+        lines[1][1] = json.dumps(task)
+    else:
+        next(line for line in lines[1:] if line[0] == "run")[8] = json.dumps({"task": json.dumps(task)})
+    assert_refused(other, archive_of(lines), "export the project again")
+
+
 def test_nodes_in_a_circle_are_refused(store: Store, other: Store, full: Project) -> None:
     lines = lines_of(export_project(store, full.id))
     nodes = [line for line in lines if isinstance(line, list) and line[0] == "node"]
