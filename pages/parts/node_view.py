@@ -9,10 +9,10 @@ import streamlit as st
 
 from autosynth_core import engine
 from autosynth_core.errors import InputError
-from autosynth_core.records import NodeState, SampleState, Task, Verdict
+from autosynth_core.records import Node, NodeState, SampleState, Task, Verdict
 from autosynth_core.store import CallRow
 from autosynth_core.views import NodeView, SampleView, node, tree, words
-from autosynth_core.workflow.export import export_script
+from autosynth_core.workflow import export_script, why_not_exported
 from pages.parts.output import input_line, show_input, show_output
 from pages.parts.session import parameter, store
 from pages.parts.text import clean, plain, prose, short
@@ -87,15 +87,22 @@ def _heading(seen: NodeView, task: Task, run_id: str) -> None:
     else:
         st.caption(plain(words.node_state(this.state).capitalize()))
     if this.source and this.fingerprint:
-        st.download_button(
-            "Download this recipe",
-            data=lambda: export_script(this.source, task),
-            file_name=f"recipe-{this.number}-{run_id}.py",
-            mime="text/x-python",
-            icon=":material/download:",
-            on_click="ignore",
-            help="A Python program that writes material with this recipe, with any OpenAI-compatible model.",
-        )
+        _download(this, task, run_id)
+
+
+def _download(this: Node, task: Task, run_id: str) -> None:
+    if reason := why_not_exported(this.source):
+        st.caption(plain(f"This recipe {reason}; choose another to download."))
+        return
+    st.download_button(
+        "Download this recipe",
+        data=lambda: export_script(this.source, task),
+        file_name=f"recipe-{this.number}-{run_id}.py",
+        mime="text/x-python",
+        icon=":material/download:",
+        on_click="ignore",
+        help="A Python program that writes material with this recipe, with any OpenAI-compatible model.",
+    )
 
 
 def _what_changed(seen: NodeView) -> None:

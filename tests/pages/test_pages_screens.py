@@ -399,6 +399,25 @@ def test_a_recipe_is_opened_by_its_address(open_page: Open, store: Store, projec
     assert "Recipe 2" in [each.value for each in app.subheader]
 
 
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [("def (((", "is no program that can be read"), ("import os\n", "can't be taken away"), (None, "")],
+    ids=["no program", "harmful", "sound"],
+)
+def test_a_recipe_that_cant_be_downloaded_says_why(
+    source: str | None, says: str, open_page: Open, store: Store, project: Project
+) -> None:
+    run = add_search(store, project, nodes=3)
+    this = store.node(run.id, 0)
+    assert this is not None
+    if source is not None:
+        store.put_node(replace(this, source=source))
+    app = open_page("search", run=run.id, node="0")
+    assert not app.exception
+    assert says in said(app)
+    assert (source is None) == bool(app.get("download_button"))
+
+
 @pytest.mark.parametrize("number", ["999", "-1", "x", "²", "1" * 40])
 def test_no_such_recipe_gets_one_sentence(open_page: Open, store: Store, project: Project, number: str) -> None:
     run = add_search(store, project, nodes=3)
