@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
+import math
 import os
 import secrets
 import socket
@@ -113,15 +114,15 @@ class Owner:
 
     async def _poll(self, store: Store, sandbox: Sandbox) -> None:
         """Look after the runs until the end is near. A lock that another program holds is waited out."""
-        beat = 0.0
+        beat = -math.inf  # by a clock that nobody sets: heartbeats go on when the time of day jumps back
         while not self._ending.is_set():
             if self._unusable is not None:
                 raise self._unusable
             now = time.time()
             try:
-                if now - beat >= HEARTBEAT_S:
+                if time.monotonic() - beat >= HEARTBEAT_S:
                     self._beat(store, now)
-                    beat = now
+                    beat = time.monotonic()
                 self._attend(store, sandbox, now)
             except DatabaseLocked as error:
                 _log.warning("%s", error)
@@ -235,10 +236,10 @@ class Owner:
         if store.heartbeat(run_id, self._name, time.time()):
             if told:
                 self._say(store, run_id, "budget", told)
+            if state is not RunState.QUEUED:  # said first: who waits for the state finds the run as it stays
+                self._say(store, run_id, state.value, f"{state.value.capitalize()}: {reason}.".replace("..", "."))
             store.release(run_id, self._name)
             store.set_run_state(run_id, state, reason)
-            if state is not RunState.QUEUED:
-                self._say(store, run_id, state.value, f"{state.value.capitalize()}: {reason}.".replace("..", "."))
 
     def _say(self, store: Store, run_id: str, kind: str, message: str) -> None:
         _log.info("run=%s event=%s", run_id, kind)

@@ -179,6 +179,18 @@ def test_run_of_another_machine_is_left_alone_until_its_lease_is_stale(
         assert store.run(run_id).state is RunState.INTERRUPTED
 
 
+def test_heartbeats_go_on_when_the_time_of_day_jumps_back(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with OpenAIServer(ScriptedModels(), delay_s=0.3, models=["scripted"]) as server:
+        run_id = add_run(db, settings_for(server, **{**SMALL, "iterations": 100, "workers": 1}))
+        with at_work(db, run_id) as (store, _):
+            wait_until(lambda: server.usable > 5)
+            real = time.time
+            monkeypatch.setattr(time, "time", lambda: real() - 3600)
+            jumped = real() - 3600
+            wait_until(lambda: (lease := store.lease(run_id)) is not None and lease.heartbeat < jumped + 60, 10.0)
+            assert store.run(run_id).state is RunState.RUNNING
+
+
 # --- extending ----------------------------------------------------------------------------------------------------
 
 
