@@ -179,13 +179,20 @@ def _first_token(logprobs: object) -> TokenChoice | None:
         return None
     rows = first.get("top_logprobs")
     rows = rows if isinstance(rows, list) and rows else [first]
-    pairs = ((row.get("token"), row.get("logprob")) for row in rows if isinstance(row, dict))
-    kept = tuple(
-        (printable(token), float(value))
-        for token, value in pairs
-        if isinstance(token, str) and isinstance(value, int | float) and not math.isnan(value)
-    )
+    pairs = ((row.get("token"), _finite(row.get("logprob"))) for row in rows if isinstance(row, dict))
+    kept = tuple((printable(token), value) for token, value in pairs if isinstance(token, str) and value is not None)
     return TokenChoice(kept) if kept else None
+
+
+def _finite(value: object) -> float | None:
+    """A number as JSON gave it, unless it is none, or none that a float can hold: integers there have no bounds."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 @lru_cache(maxsize=256)

@@ -243,6 +243,32 @@ async def test_what_is_recorded_is_what_the_budget_counted(tmp_path: Path, finis
             assert used.unpriced == 0
 
 
+@pytest.mark.parametrize("logprob", ["-1" + "0" * 400, "1" + "0" * 400, "-1e999", "NaN", "true"], ids=lambda v: v[:6])
+async def test_log_probability_that_is_no_number_is_left_out_and_the_answer_recorded(logprob: str) -> None:
+    rows = f'[{{"token":"5","logprob":{logprob}}},{{"token":"4","logprob":-0.1}}]'
+    raw = f'{{"choices":[{{"message":{{"content":"5"}},"logprobs":{{"content":[{{"top_logprobs":{rows}}}]}}}}]}}'
+    log = MemoryCallLog()
+    with OpenAIServer(lambda body: Reply(raw=raw.encode())) as server:
+        async with client(server, log, attempts=1) as calls:
+            answer = await calls.complete(ask(top_logprobs=2), SCOPE)
+    assert answer.first_token is not None
+    assert answer.first_token.alternatives == (("4", -0.1),)
+    assert log.find(ask(top_logprobs=2).key) == answer
+
+
+@pytest.mark.parametrize(
+    ("status", "field"),
+    [(200, "code"), (400, "code"), (429, "code"), (500, "param"), (400, "message")],
+    ids=lambda value: str(value),
+)
+async def test_huge_number_in_an_error_is_only_an_error(status: int, field: str) -> None:
+    raw = f'{{"error":{{"{field}":{"9" * 4000},"x":1}}}}'.encode()
+    with OpenAIServer(lambda body: Reply(raw=raw, status=status)) as server:
+        async with client(server, MemoryCallLog(), attempts=1) as calls:
+            with pytest.raises(AutoSynthError):
+                await calls.complete(ask(), SCOPE)
+
+
 async def test_text_in_parts_is_joined() -> None:
     raw = b'{"choices":[{"message":{"content":[{"type":"text","text":"a"},{"type":"text","text":"b"},7]}}]}'
     with OpenAIServer(lambda body: Reply(raw=raw)) as server:

@@ -156,6 +156,8 @@ async def test_cancelled_during_cool_down_gives_its_place_back() -> None:
         ("-4", 0.0),
         ("inf", RETRY_AFTER_CAP_S),
         ("86400", RETRY_AFTER_CAP_S),
+        ("9" * 5000, RETRY_AFTER_CAP_S),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", RETRY_AFTER_CAP_S),
         ("Thu, 01 Jan 1970 00:01:40 GMT", 60.0),
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
         ("Fri, 99 Foo 9999999 99:99:99", None),
