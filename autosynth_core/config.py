@@ -126,6 +126,25 @@ class RoundSettings(BaseModel):
     limits: SampleLimits = SampleLimits()
 
 
+_RANGES = {
+    "greater_than_equal": "at least {ge:g}",
+    "greater_than": "more than {gt:g}",
+    "less_than_equal": "at most {le:g}",
+    "less_than": "less than {lt:g}",
+    "finite_number": "a finite number",
+}
+
+
+def refusal(error: ValidationError) -> str:
+    """The first thing wrong in what was set, as the middle of a sentence: ``iterations must be at least 1, not 0``."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])[:100] or "it"
+    wanted = _RANGES.get(first["type"])
+    if wanted is None:
+        return f"{where} can't be used ({first['msg']})"
+    return f"{where} must be {wanted.format(**first.get('ctx', {}))}, not {str(first['input'])[:40]}"
+
+
 S = TypeVar("S", RunSettings, RoundSettings)
 
 

@@ -116,7 +116,7 @@ def _chosen(path: Path, base_url: str) -> ModelSettings:
 
 
 def _embedded() -> Finding:
-    what = "Embedded model"
+    what = "Built-in model"
     if embedded.installed():
         return Finding(what, f"{embedded.DEFAULT_MODEL} is installed; good for trying, connect a larger one for work")
     place = embedded.cache_dir()

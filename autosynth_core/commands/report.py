@@ -12,7 +12,7 @@ from autosynth_core.errors import StoreError
 from autosynth_core.records import Usage
 from autosynth_core.search import NodeScore
 from autosynth_core.store import Store
-from autosynth_core.views import header
+from autosynth_core.views import Gain, header
 
 __all__ = ["existing", "is_there", "plain", "print_json", "say", "status_of"]
 
@@ -65,6 +65,7 @@ def status_of(store: Store, run_id: str) -> dict[str, Any]:
         "unscored": head.unscored,
         "first": _score(head.first),
         "best": _score(head.best),
+        "gain": _gain(head.gain),
         "usage": _usage(head.usage),
         "failures": dict(head.usage.failures),
     }
@@ -80,6 +81,18 @@ def _score(score: NodeScore | None) -> dict[str, Any] | None:
         "ci": [round(score.reward.low, 4), round(score.reward.high, 4)],
         "sample_score": round(score.sample_score, 3),
         "workflow_score": round(score.workflow_score, 3),
+    }
+
+
+def _gain(gain: Gain | None) -> dict[str, Any] | None:
+    """The best against the first: ``reward`` in 0..1, the scores in points of 1..5, the verdict on the samples."""
+    if gain is None:
+        return None
+    return {
+        "reward": round(gain.reward, 4),
+        "sample_score": round(gain.samples, 3),
+        "workflow_score": round(gain.workflow, 3),
+        "verdict": gain.verdict.value,
     }
 
 

@@ -40,6 +40,14 @@ class Gain:
     workflow: float
     verdict: Comparison
 
+    @property
+    def in_words(self) -> str:
+        """Part by part, with what the judge could tell of the samples."""
+        return (
+            f"samples {self.samples:+.2f} points ({words.verdict(self.verdict)}), recipe {self.workflow:+.2f} points, "
+            f"each of 5; together {self.reward:+.2f} in reward"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class RunHeader:

@@ -23,6 +23,7 @@ __all__ = [
     "fetched",
     "field_label",
     "how_ended",
+    "many",
     "method",
     "money",
     "node_state",
@@ -210,6 +211,13 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def many(number: int) -> str:
+    """A large number, coarse."""
+    if number < 10_000:
+        return f"{number:,}"
+    return f"{round(number, -3):,}" if number < 950_000 else f"{number / 1e6:.1f} million"
+
+
 def field_label(name: str) -> str:
     """A field's name as a heading: ``student_belief`` becomes ``Student belief``."""
     words = name.replace("_", " ").strip()
@@ -218,5 +226,5 @@ def field_label(name: str) -> str:
 
 def fetched(message: str) -> float | None:
     """How much of the built-in model is there (0..1), from an event's words; None where it speaks of something else."""
-    found = re.match(r"Fetching the embedded model, (\d{1,3})%", message)
+    found = re.match(r"Fetching the (?:built-in|embedded) model, (\d{1,3})%", message)
     return int(found.group(1)) / 100 if found else None

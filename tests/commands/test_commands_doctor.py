@@ -28,11 +28,11 @@ def test_models_list_names_both_models_and_their_state(capsys: Capture) -> None:
     assert inside(capsys, "models", "list").out.count("not fetched") == 2
 
 
-def test_doctor_without_an_endpoint_tells_of_the_embedded_model(db: Path, capsys: Capture) -> None:
+def test_doctor_without_an_endpoint_tells_of_the_built_in_model(db: Path, capsys: Capture) -> None:
     ended = inside(capsys, "doctor", "--db", db, "--json")
     assert ended.status == 0, ended.out
     found = {row["what"]: row for row in ended.json["findings"]}
-    assert "not fetched" in found["Embedded model"]["state"]
+    assert "not fetched" in found["Built-in model"]["state"]
     assert not db.exists()
 
 

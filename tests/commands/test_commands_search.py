@@ -51,7 +51,7 @@ def test_search_ends_with_0_and_one_json_object(finished: tuple[Path, Ended]) ->
 
 def test_search_follows_its_progress_on_standard_error(finished: tuple[Path, Ended]) -> None:
     _, ended = finished
-    assert "The first workflow scores" in ended.said
+    assert "The first recipe scores" in ended.said
     assert "Recipe 2, from" in ended.said
 
 

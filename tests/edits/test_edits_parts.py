@@ -105,6 +105,24 @@ def test_a_new_wording_without_words_is_refused_with_a_sentence(words):
         OPERATORS["rewrite_prompt"].compose(written("plain", TASK), "DRAFT_PROMPT", {"prompt": words}, CONTEXT)
 
 
+@pytest.mark.parametrize(
+    ("style", "prompt", "said"),
+    [
+        ("plain", "DRAFT_PROMPT", "Rewords the draft prompt. "),
+        ("pipeline", "POLISH_PROMPT", "Rewords the polish prompt."),
+    ],
+)
+def test_a_change_is_told_in_words_and_not_in_names_of_the_program(style, prompt, said):
+    words = {"prompt": "Write it for these readers, with one example. {f0} {f1} {text}"}
+    told = OPERATORS["rewrite_prompt"].compose(written(style, TASK), prompt, words, CONTEXT).modification
+    assert told.startswith(said)
+    sampling = OPERATORS["sampling"]
+    source = written("plain", TASK)
+    told = sampling.compose(source, sampling.targets(source, CONTEXT)[0], {}, CONTEXT).modification
+    assert "call" not in told
+    assert "generate" not in told
+
+
 def test_the_old_wording_is_refused_as_new():
     source = written("pipeline", TASK)
     old = prompt_constants(source)["POLISH_PROMPT"]
