@@ -351,15 +351,18 @@ class Client:
         """One request; the response whatever its status, or why there is none."""
         if self._openai is None:
             raise RuntimeError("the client is used outside of its `async with`")
+        written = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() if body is not None else b""
         self._in_flight += 1
         try:
             async with asyncio.timeout(self.settings.timeout_s):
                 if body is None:
                     return await self._openai.get(path, cast_to=httpx2.Response)
-                written = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
                 return await self._openai.post(path, cast_to=httpx2.Response, content=written)
         except openai.APIStatusError as error:
             return error.response
+        except (httpx2.InvalidURL, UnicodeError):  # of a host that passed our check, as theirs may grow stricter
+            nowhere = f"{self.endpoint.base_url} names no server that could be looked up; correct the base URL."
+            return _Failure(FailureKind.REFUSED, "the base URL names no server", EndpointUnreachable(nowhere))
         except (openai.APIError, httpx2.HTTPError, aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             return self._no_response(error)
         finally:

@@ -71,7 +71,7 @@ def request_body(request: ChatRequest, dialect: frozenset[str] = frozenset()) ->
     """
     limit = "max_completion_tokens" if "max_tokens" in dialect else "max_tokens"
     body: dict[str, Any] = {
-        "model": request.model,
+        "model": printable(request.model),
         "messages": [{"role": role, "content": printable(content)} for role, content in request.messages],
         limit: request.max_tokens,
     }

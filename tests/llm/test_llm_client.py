@@ -343,6 +343,15 @@ async def test_nothing_listening_is_unreachable() -> None:
         assert calls.budget.spent_tokens == 0
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 70], ids=["empty label", "long label"])
+async def test_host_that_cant_be_looked_up_is_said_to_be_none(host: str) -> None:
+    async with Client(Endpoint(f"http://{host}/v1", KEY), MemoryCallLog(), random=NoJitter()) as calls:
+        with pytest.raises(EndpointUnreachable, match="names no server"):
+            await calls.complete(ask(), SCOPE)
+        with pytest.raises(EndpointUnreachable, match="names no server"):
+            await calls.list_models()
+
+
 async def test_proxy_in_the_environment_does_not_swallow_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
