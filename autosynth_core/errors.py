@@ -16,6 +16,7 @@ is a value with its reason (see ``records``), never an exception that escapes it
     │   └── NotADatabase
     ├── EndpointError            the model endpoint can't be used; stops the run, which stays resumable
     │   ├── EndpointUnreachable
+    │   ├── NotAnEndpoint        a web page or a redirection answers at the base URL
     │   ├── EndpointFailing      call after call fails, and nothing succeeds in between
     │   ├── KeyRefused
     │   └── ModelNotFound
@@ -76,6 +77,10 @@ class EndpointError(AutoSynthError):
 
 class EndpointUnreachable(EndpointError):
     """Nothing answers at the base URL."""
+
+
+class NotAnEndpoint(EndpointError):
+    """What answers at the base URL is no model endpoint: a web page, or a redirection to another address."""
 
 
 class EndpointFailing(EndpointError):

@@ -33,12 +33,13 @@ from autosynth_core.errors import (
     EndpointUnreachable,
     KeyRefused,
     ModelNotFound,
+    NotAnEndpoint,
     RequestRefused,
     TransientFailure,
 )
 from autosynth_core.llm.budget import Budget, Reservation, counted, worst_case
 from autosynth_core.llm.calls import CallLog, Checkpoint, never_pause
-from autosynth_core.llm.endpoint import Endpoint, model_ids
+from autosynth_core.llm.endpoint import Endpoint, model_ids, redirect_target
 from autosynth_core.llm.outage import Outage
 from autosynth_core.llm.prices import PriceTable
 from autosynth_core.llm.protocol import (
@@ -134,6 +135,7 @@ class Client:
             http_client=openai.DefaultAioHttpClient(
                 timeout=timeout,
                 limits=httpx2.Limits(max_connections=_CONNECTIONS, keepalive_expiry=30.0),
+                follow_redirects=False,  # prompts go to the host that was configured, and to no other
                 # a proxy from the environment must not swallow what goes to this machine
                 trust_env=not self.endpoint.is_loopback,
             ),
@@ -363,6 +365,8 @@ class Client:
         except (httpx2.InvalidURL, UnicodeError):  # of a host that passed our check, as theirs may grow stricter
             nowhere = f"{self.endpoint.base_url} names no server that could be looked up; correct the base URL."
             return _Failure(FailureKind.REFUSED, "the base URL names no server", EndpointUnreachable(nowhere))
+        except ValueError:  # what a header says, such as where a redirection leads
+            return _Failure(FailureKind.MALFORMED, "the answer's headers can't be read", may_be_billed=True)
         except (openai.APIError, httpx2.HTTPError, aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             return self._no_response(error)
         finally:
@@ -382,6 +386,8 @@ class Client:
     def _rejected(self, model: str, response: httpx2.Response) -> _Failure:
         status, said = response.status_code, read_error(response.content)
         detail = self._redact(f"HTTP {status}: {said.message}")
+        if 300 <= status < 400:
+            return self._redirected(response)
         if said.code == "insufficient_quota" or not _is_transient(status):
             return self._for_good(model, status, said)
         kind = FailureKind.RATE_LIMITED if status == 429 else FailureKind.SERVER_ERROR
@@ -407,6 +413,16 @@ class Client:
         detail = f"HTTP {status}" if status in (401, 403) else f"HTTP {status}: {message}"
         is_dialect = status == 400 and said.code in ("unsupported_parameter", "unsupported_value")
         return _Failure(FailureKind.REFUSED, detail, error, refused_parameter=said.param if is_dialect else "")
+
+    def _redirected(self, response: httpx2.Response) -> _Failure:
+        base_url, status = self.endpoint.base_url, response.status_code
+        there = self._redact(redirect_target(str(response.request.url), response.headers.get("location", "")))
+        told = (
+            f"{base_url} redirects to {there}; give that address as the base URL, if it is your model server's."
+            if there and there != base_url
+            else f"{base_url} sends calls elsewhere (HTTP {status}) and is no model server; check the base URL."
+        )
+        return _Failure(FailureKind.REFUSED, f"HTTP {status}", NotAnEndpoint(told))
 
     def _exhausted(self, model: str, failures: list[_Failure]) -> AutoSynthError:
         if failures[-1].kind is FailureKind.UNREACHABLE:  # it may have died amid the first attempt

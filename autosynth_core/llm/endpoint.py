@@ -11,7 +11,7 @@ import ipaddress
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import aiohttp
 import httpx2
@@ -80,6 +80,18 @@ def checked_url(address: str, source: str = "The base URL") -> str:
         raise SettingsError(f"{source} {complaint}; give one {_EXAMPLE}.")
     path = parts.path.rstrip("/").removesuffix("/chat/completions")
     return f"{parts.scheme}://{parts.netloc}{path or '/v1'}"
+
+
+def redirect_target(asked: str, location: str) -> str:
+    """The base URL that a redirection of the address ``asked`` points to; "" where it points to nothing usable."""
+    try:
+        parts = urlsplit(urljoin(asked, location)) if location else urlsplit("")
+        path = parts.path.removesuffix("/chat/completions").removesuffix("/models").rstrip("/")
+        there = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}"
+        checked_url(there)
+    except (ValueError, SettingsError):  # whatever a server likes to write there
+        return ""
+    return there
 
 
 def _complaint(address: str, parts: SplitResult, port_is_usable: bool) -> str:

@@ -23,6 +23,7 @@ from autosynth_core.errors import (
     EndpointUnreachable,
     KeyRefused,
     ModelNotFound,
+    NotAnEndpoint,
     RequestRefused,
     RunHalted,
     SettingsError,
@@ -350,6 +351,43 @@ async def test_host_that_cant_be_looked_up_is_said_to_be_none(host: str) -> None
             await calls.complete(ask(), SCOPE)
         with pytest.raises(EndpointUnreachable, match="names no server"):
             await calls.list_models()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirection_is_not_followed_but_told(status: int) -> None:
+    """The prompt, and the key where the host is the same, would go where nobody sent them."""
+    with OpenAIServer(lambda body: "stolen") as other:
+        moved = Reply("", status=status, headers={"Location": f"{other.base_url}/chat/completions?x=1"})
+        with OpenAIServer(lambda body: moved) as server:
+            async with client(server, MemoryCallLog()) as calls:
+                with pytest.raises(NotAnEndpoint) as caught:
+                    await calls.complete(ask(), SCOPE)
+        assert other.calls == 0
+        assert server.calls == 1
+    told = f"{server.base_url} redirects to {other.base_url}; give that address as the base URL"
+    assert str(caught.value).startswith(told)
+
+
+@pytest.mark.parametrize(
+    "location", ["", "/", "mailto:a@b", "http://[", "http://a..b/", "http://x/\x1b[31m", "//user:hunter2@/", "\xff"]
+)
+async def test_redirection_to_nowhere_is_one_clean_sentence(location: str) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 307 Go\r\nContent-Length: 0\r\nLocation: " + location.encode("latin-1") + b"\r\n\r\n")
+        await writer.drain()
+
+    async with (
+        raw_server(talk) as port,
+        Client(
+            Endpoint(f"http://127.0.0.1:{port}/v1", KEY), MemoryCallLog(), settings=CallSettings(attempts=1)
+        ) as calls,
+    ):
+        for call in (lambda: calls.complete(ask(), SCOPE), calls.list_models):
+            with pytest.raises(AutoSynthError) as caught:
+                await call()
+            assert str(caught.value).isprintable()
+            assert "hunter2" not in str(caught.value)
 
 
 async def test_proxy_in_the_environment_does_not_swallow_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
