@@ -48,6 +48,7 @@ from autosynth_core.llm.protocol import (
     ErrorBody,
     FailureKind,
     Unreadable,
+    is_web_page,
     read_completion,
     read_error,
     request_body,
@@ -342,6 +343,8 @@ class Client:
         try:
             read = read_completion(response.content)
         except Unreadable as error:
+            if is_web_page(response.content):
+                return self._web_page()
             return _Failure(FailureKind.MALFORMED, f"the answer can't be read: {error}", may_be_billed=True)
         if isinstance(read, Completion):
             return read
@@ -424,6 +427,10 @@ class Client:
         )
         return _Failure(FailureKind.REFUSED, f"HTTP {status}", NotAnEndpoint(told))
 
+    def _web_page(self) -> _Failure:
+        told = f"{self.endpoint.base_url} answers with a web page; check the base URL, which usually ends in /v1."
+        return _Failure(FailureKind.REFUSED, "a web page for an answer", NotAnEndpoint(told))
+
     def _exhausted(self, model: str, failures: list[_Failure]) -> AutoSynthError:
         if failures[-1].kind is FailureKind.UNREACHABLE:  # it may have died amid the first attempt
             return EndpointUnreachable(
@@ -470,6 +477,8 @@ class Client:
         try:
             return model_ids(json.loads(response.content))
         except (ValueError, RecursionError):
+            if is_web_page(response.content):
+                return self._web_page()
             return _Failure(FailureKind.MALFORMED, "the list of models can't be read")
 
 

@@ -131,6 +131,13 @@ def error_in(body: dict[str, Any]) -> ErrorBody:
     )
 
 
+def is_web_page(raw: bytes) -> bool:
+    """Whether a body is HTML: a login page, or a server whose interface lies at another path."""
+    return (
+        raw[:1000].lstrip(b"\xef\xbb\xbf \t\r\n")[:9].lower().startswith((b"<!doctype", b"<html", b"<head", b"<body"))
+    )
+
+
 def printable(text: str) -> str:
     """``text`` with lone surrogates replaced: they fit neither a request nor a database."""
     try:

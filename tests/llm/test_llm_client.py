@@ -207,7 +207,7 @@ def test_faults_are_the_same_for_the_same_seed() -> None:
         b"[" * 100_000,
         b'{"choices":' + b"9" * 10_000 + b"}",
         b"\xff\xfe\x00",
-        b"<html>Bad gateway</html>",
+        b"<error/>",
     ],
     ids=lambda raw: raw[:24].decode("latin-1") or "nothing",
 )
@@ -388,6 +388,40 @@ async def test_redirection_to_nowhere_is_one_clean_sentence(location: str) -> No
                 await call()
             assert str(caught.value).isprintable()
             assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [b"<html><body>Login</body></html>", b"\xef\xbb\xbf\n <!DOCTYPE html>\n<html>", b"<!doctype HTML>" + b"x" * 10**6],
+    ids=["login", "byte order mark", "long"],
+)
+async def test_web_page_is_no_endpoint_and_is_asked_once(page: bytes) -> None:
+    log = MemoryCallLog()
+    with OpenAIServer(lambda body: Reply(raw=page, headers={"Content-Type": "text/html"})) as server:
+        async with client(server, log) as calls:
+            with pytest.raises(NotAnEndpoint, match="answers with a web page; check the base URL"):
+                await calls.complete(ask(), SCOPE)
+    assert server.calls == 1
+    assert [failure.kind for failure in log.failures] == ["refused"]
+
+
+async def test_web_page_in_the_place_of_the_models_is_no_endpoint() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\n\r\n<html></html>")
+        await writer.drain()
+
+    async with raw_server(talk) as port, Client(Endpoint(f"http://127.0.0.1:{port}/v1", KEY), MemoryCallLog()) as calls:
+        with pytest.raises(NotAnEndpoint, match="web page"):
+            await calls.list_models()
+
+
+async def test_web_page_behind_an_error_status_is_tried_again() -> None:
+    with OpenAIServer(lambda body: Reply(raw=b"<html>Bad gateway</html>", status=502)) as server:
+        async with client(server, MemoryCallLog(), attempts=3) as calls:
+            with pytest.raises(TransientFailure):
+                await calls.complete(ask(), SCOPE)
+    assert server.calls == 3
 
 
 async def test_proxy_in_the_environment_does_not_swallow_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
