@@ -115,7 +115,9 @@ async def open_models(
             }
         )
     prices = PriceTable.load(os.environ, local=endpoint.embedded or endpoint.is_loopback)
-    async with Client(endpoint, log, settings=calls, prices=prices, budget=budget, checkpoint=checkpoint) as client:
+    async with Client(
+        endpoint, log, settings=calls, prices=prices, budget=budget, checkpoint=checkpoint, say=say
+    ) as client:
         opened(client)
         named = await _named_roles(client, settings)
         for name in {named.optimizer, named.evaluator, named.generator, named.second_judge} - {""}:

@@ -53,7 +53,7 @@ from autosynth_core.llm.protocol import (
     read_error,
     request_body,
 )
-from autosynth_core.llm.throttle import Throttle, retry_after_s
+from autosynth_core.llm.throttle import TOLD_FROM_S, Throttle, retry_after_s
 from autosynth_core.prompts import render
 from autosynth_core.records import Answer, ChatRequest, Scope
 
@@ -90,8 +90,9 @@ class _Failure:
 class Client:
     """The calls of one run to one endpoint; an async context manager for one event loop.
 
-    ``complete`` gives a usable answer or raises. ``random`` draws the waits between attempts; ``sleep``, ``clock``
-    (monotonic seconds) and ``wall_clock`` (UTC epoch seconds, for dated Retry-After) are there for tests.
+    ``complete`` gives a usable answer or raises. ``say`` is told of long waits, in words for a run's feed. ``random``
+    draws the waits between attempts; ``sleep``, ``clock`` (monotonic seconds) and ``wall_clock`` (UTC epoch seconds,
+    for dated Retry-After and for when an outage began) are there for tests.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Client:
         prices: PriceTable | None = None,
         budget: Budget | None = None,
         checkpoint: Checkpoint = never_pause,
+        say: Callable[[str], None] = lambda text: None,
         random: random_module.Random | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -114,6 +116,7 @@ class Client:
         self.budget = budget or Budget()
         self._log = log
         self._checkpoint = checkpoint
+        self._say = say
         self._random = random or random_module.Random()
         self._sleep = sleep
         self._clock = clock
@@ -161,8 +164,17 @@ class Client:
     def throttle(self, model: str) -> Throttle:
         """The throttle of ``model``."""
         if model not in self._throttles:
-            self._throttles[model] = Throttle(self.settings.max_in_flight, clock=self._clock, sleep=self._sleep)
+            self._throttles[model] = Throttle(
+                self.settings.max_in_flight,
+                clock=self._clock,
+                sleep=self._sleep,
+                tell=lambda seconds: self._tell_wait(f"calls to {model[:100]!r}", seconds),
+            )
         return self._throttles[model]
+
+    def _tell_wait(self, what: str, seconds: float) -> None:
+        wait = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+        self._say(f"{self.endpoint.base_url} asks to wait with {what}; next try in {wait}.")
 
     # --- one call -------------------------------------------------------------------------------------------------
 
@@ -460,7 +472,10 @@ class Client:
                 raise outcome.error
             failures.append(outcome)
             if len(failures) < self.settings.attempts:
-                await self._sleep(max(outcome.retry_after_s or 0.0, self._backoff(len(failures))))
+                wait = max(outcome.retry_after_s or 0.0, self._backoff(len(failures)))
+                if wait >= TOLD_FROM_S:
+                    self._tell_wait("the list of models", wait)
+                await self._sleep(wait)
         raise self._exhausted("the list of models", failures)
 
     async def _list_once(self) -> list[str] | _Failure:

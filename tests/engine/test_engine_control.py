@@ -93,6 +93,8 @@ def test_stop_does_not_wait_for_the_end_of_a_cool_down(db: Path) -> None:
             server.turn_away(retry_after="200")
             wait_until(lambda: server.faults_sent.total() > 0 and server.in_flight == 0)
             time.sleep(0.3)
+            told = [event.message for event in store.events(run_id) if "asks to wait" in event.message]
+            assert told == [f"{server.base_url} asks to wait with calls to 'scripted'; next try in 3 min."]
             stop(store, run_id)
             assert ended(store, run_id, 4.0).state is RunState.STOPPED
 
