@@ -374,9 +374,7 @@ def _told(node: Node, score: NodeScore | None) -> str:
     """One line for the feed."""
     who = f"Recipe {node.number}, from recipe {node.parent}"
     if node.number == 0 and score is not None:
-        return (
-            f"The first recipe scores {score.reward.total:.2f} ({score.reward.low:.2f} to {score.reward.high:.2f})."
-        )
+        return f"The first recipe scores {score.reward.total:.2f} ({score.reward.low:.2f} to {score.reward.high:.2f})."
     if score is not None and score.against_parent is not None:
         return (
             f"{who}: {node.modification} Compared with its parent: "
