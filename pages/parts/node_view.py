@@ -20,7 +20,7 @@ from pages.parts.text import clean, plain, prose, short
 __all__ = ["node_view"]
 
 _CALLS_SHOWN = 200
-_ROW_PX = 56  # a row has room for two lines
+_ROW_PX = 76  # a row has room for three lines
 
 
 def node_view(run_id: str) -> None:
@@ -208,6 +208,7 @@ def _verdicts(seen: NodeView) -> None:
 
 def _table(rows: list[dict[str, object]]) -> None:
     """Scores with the means first: at the right end many criteria would push them out of sight."""
+    names = [name for name in rows[0] if name not in ("Mean", "Input", "Judge")] if rows else []
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
@@ -215,6 +216,7 @@ def _table(rows: list[dict[str, object]]) -> None:
         column_config={
             "Mean": st.column_config.NumberColumn(format="%.2f", width=70),
             "Input": st.column_config.TextColumn(width=180),
+            **{name: st.column_config.NumberColumn(width=150, help=name) for name in names},
         },
     )
 
@@ -275,8 +277,8 @@ def _calls(calls: tuple[CallRow, ...]) -> None:
         key="calls",
         row_height=_ROW_PX,
         column_config={
-            "What for": st.column_config.TextColumn(width=120),
-            "Answer": st.column_config.TextColumn(width=190),
+            "What for": st.column_config.TextColumn(width=130),
+            "Answer": st.column_config.TextColumn(width=220),
             "Tokens": st.column_config.NumberColumn(width=65),
             "Seconds": st.column_config.NumberColumn(width=70),
             "Cost": st.column_config.TextColumn(width=80),

@@ -327,10 +327,11 @@ def _list(run_id: str, view: TreeView, *, best_first: bool) -> None:
         height=min(_LIST_PX, 40 + _ROW_PX * len(table)),
         row_height=_ROW_PX,
         column_config={
-            "Recipe": st.column_config.TextColumn(width=90),
-            "Reward": st.column_config.NumberColumn(format="%.2f", width=70),
-            "95% range": st.column_config.TextColumn(width=95),
-            "What changed": st.column_config.TextColumn(),
+            # together as wide as a narrow screen; on a wide one all grow
+            "Recipe": st.column_config.TextColumn(width=60),
+            "Reward": st.column_config.NumberColumn(format="%.2f", width=65),
+            "95% range": st.column_config.TextColumn(width=90),
+            "What changed": st.column_config.TextColumn(width=245),
         },
     )
 
@@ -342,7 +343,7 @@ def _row(node: TreeNode, best: int | None) -> dict[str, object]:
         "Recipe": f"{node.number}{' ★' if node.number == best else ''}",
         "Reward": node.reward.total if node.reward else None,
         "95% range": f"{node.reward.low:.2f}–{node.reward.high:.2f}" if node.reward else "",
-        "What changed": short(f"{state}{changed}", 150),
+        "What changed": short(f"{state}{changed}", 110),
     }
 
 

@@ -118,7 +118,8 @@ def _more(suggested: RunSettings) -> dict[str, object]:
 def _cost(project: Project, settings: RunSettings) -> None:
     place = endpoint()
     embedded = place is None
-    expected = estimate(settings, stages=_stages(project), logprobs=embedded, embedded=embedded)
+    logprobs = embedded or (place is not None and _gives_logprobs(place, settings.models))
+    expected = estimate(settings, stages=_stages(project), logprobs=logprobs, embedded=embedded)
     text = (
         f"If all recipes are tried: about {expected.calls:,} model calls and {words.many(expected.tokens)} tokens; "
         "often fewer. "
@@ -131,6 +132,12 @@ def _cost(project: Project, settings: RunSettings) -> None:
     elif place is not None:
         text += f"{_price(place, settings.models, expected)} How long it takes depends on the service."
     st.caption(plain(text))
+
+
+def _gives_logprobs(place: Endpoint, models: ModelSettings) -> bool:
+    """Whether the judge is known to give its verdicts in one call each."""
+    known = store().capabilities(place.base_url, by_role(place, models)["evaluator"])
+    return known is not None and known.logprobs
 
 
 def _price(place: Endpoint, models: ModelSettings, expected: Estimate) -> str:
