@@ -21,15 +21,12 @@ __all__ = ["in_frame", "run_app"]
 _ICON = Path(__file__).with_name("icon.svg")
 _LOGO = Path(__file__).with_name("logo.svg")
 _ENTERED = "frame entered"
-_MENU_PX = 220  # what is beside it must be read on a narrow screen
 
 
 def run_app() -> None:
     """One run of the app: draw the frame, then the screen that the address asks for."""
     log.set_up("INFO")
-    st.set_page_config(
-        page_title="AutoSynth Studio", page_icon=str(_ICON), layout="wide", initial_sidebar_state=_MENU_PX
-    )
+    st.set_page_config(page_title="AutoSynth Studio", page_icon=str(_ICON), layout="wide")
     st.logo(str(_LOGO), icon_image=str(_ICON), size="large")
     screen = st.navigation(
         [

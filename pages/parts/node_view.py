@@ -216,7 +216,7 @@ def _table(rows: list[dict[str, object]]) -> None:
         column_config={
             "Mean": st.column_config.NumberColumn(format="%.2f", width=70),
             "Input": st.column_config.TextColumn(width=180),
-            **{name: st.column_config.NumberColumn(width=150, help=name) for name in names},
+            **{name: st.column_config.NumberColumn(width=135, help=name) for name in names},
         },
     )
 

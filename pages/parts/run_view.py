@@ -331,7 +331,7 @@ def _list(run_id: str, view: TreeView, *, best_first: bool) -> None:
             "Recipe": st.column_config.TextColumn(width=60),
             "Reward": st.column_config.NumberColumn(format="%.2f", width=65),
             "95% range": st.column_config.TextColumn(width=90),
-            "What changed": st.column_config.TextColumn(width=245),
+            "What changed": st.column_config.TextColumn(width=215),
         },
     )
 
@@ -343,7 +343,7 @@ def _row(node: TreeNode, best: int | None) -> dict[str, object]:
         "Recipe": f"{node.number}{' ★' if node.number == best else ''}",
         "Reward": node.reward.total if node.reward else None,
         "95% range": f"{node.reward.low:.2f}–{node.reward.high:.2f}" if node.reward else "",
-        "What changed": short(f"{state}{changed}", 110),
+        "What changed": short(f"{state}{changed}", 90),
     }
 
 
