@@ -136,12 +136,12 @@ def test_endpoint_that_fails_every_call_from_some_moment_on_fails_the_run_and_le
 def test_recipe_left_unscored_by_the_endpoint_is_done_again_when_the_run_goes_on(
     db: Path, faultless_tree: list[Any]
 ) -> None:
-    """Recipe 2's samples fail for good in the first go; the run is extended when they work again."""
+    """Its samples fail for good in the first go; the run is extended when they work again."""
     with OpenAIServer(ScriptedModels(), models=["scripted"]) as server:
         run_id = new_search(db, server, **{**SMALL, "workers": 1})
         with Store.open(db) as store:
-            node = store.node(run_id, 2)
-            assert node is not None
+            nodes = store.nodes(run_id)
+            node = next(node for node in nodes[1:] if node.number not in {each.parent for each in nodes})
             store.put_node(replace(node, state=NodeState.UNSCORED, reason="no usable answer", metric_version=""))
             resume(store, run_id, iterations=5)
         asked = server.calls
@@ -149,7 +149,7 @@ def test_recipe_left_unscored_by_the_endpoint_is_done_again_when_the_run_goes_on
         again = server.calls - asked
     after = tree_of(db, run_id)
     assert [leaf.state for leaf in after][:5] == [leaf.state for leaf in faultless_tree]
-    assert again < asked / 3  # what recipe 2 had asked is in the log
+    assert again < asked / 3  # what it had asked is in the log
 
 
 def test_unscored_recipe_whose_program_was_scored_since_is_left_as_it_is(db: Path) -> None:
@@ -157,15 +157,15 @@ def test_unscored_recipe_whose_program_was_scored_since_is_left_as_it_is(db: Pat
     with OpenAIServer(ScriptedModels(), models=["scripted"]) as server:
         run_id = new_search(db, server, **{**SMALL, "workers": 1})
         with Store.open(db) as store:
-            early, late = store.node(run_id, 2), store.node(run_id, 3)
-            assert early is not None
-            assert late is not None
+            nodes = store.nodes(run_id)
+            early = next(node for node in nodes[1:] if node.number not in {each.parent for each in nodes})
+            late = next(node for node in reversed(nodes) if node.state is NodeState.SCORED and node != early)
             unscored = replace(early, state=NodeState.UNSCORED, source=late.source, fingerprint=late.fingerprint)
             store.put_node(replace(unscored, metric_version=""))
             resume(store, run_id, iterations=5)
         assert run_to_its_end(db, run_id).state is RunState.FINISHED
     after = tree_of(db, run_id)
-    assert [after[2].state, after[3].state] == [NodeState.UNSCORED, NodeState.SCORED]
+    assert [after[early.number].state, after[late.number].state] == [NodeState.UNSCORED, NodeState.SCORED]
 
 
 @pytest.mark.parametrize(
