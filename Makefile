@@ -14,6 +14,7 @@ help:
 	@echo "make check  lint, types and layers alone"
 
 run: $(VENV)/app.stamp
+	@echo "The app will be on http://$(ADDRESS):$(PORT). End it with Ctrl-C; nothing is lost."
 	$(BIN)/streamlit run app.py --server.address $(ADDRESS) --server.port $(PORT)
 
 test: check browser
@@ -31,11 +32,13 @@ browser: $(VENV)/dev.stamp
 	$(BIN)/python tests/support/browser.py
 
 $(VENV)/app.stamp: requirements.txt constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet -r requirements.txt
+	@echo "Setting up $(VENV): fetching the packages, 1 to 4 minutes, this once."
+	@$(BIN)/python -m pip install --quiet -r requirements.txt
 	@touch $@
 
 $(VENV)/dev.stamp: requirements.txt requirements-dev.txt constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	@echo "Setting up $(VENV) for the tests: fetching the packages, 1 to 4 minutes, this once."
+	@$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	@touch $@ $(VENV)/app.stamp
 
 $(VENV)/bin/python:

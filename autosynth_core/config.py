@@ -54,7 +54,7 @@ class Expansion(StrEnum):
 class ModelSettings(BaseModel):
     """One endpoint and a model for each role. An empty model means the endpoint's default (its first)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     base_url: str = Field(
         default="",
@@ -70,7 +70,7 @@ class ModelSettings(BaseModel):
 class CallSettings(BaseModel):
     """How calls are made."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
     attempts: Annotated[int, Field(ge=1, le=20)] = 6  # tries a call, the first included
@@ -80,7 +80,7 @@ class CallSettings(BaseModel):
 class SampleLimits(BaseModel):
     """What one sample may use."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     run_seconds: Annotated[float, Field(gt=0, le=60)] = 2.0  # of the workflow's own code, waiting not counted
     wall_seconds: Annotated[float, Field(gt=0, le=7200)] = 900.0
@@ -93,7 +93,7 @@ class SampleLimits(BaseModel):
 class RunSettings(BaseModel):
     """One search."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     iterations: Annotated[int, Field(ge=1, le=10_000, description="children tried, the first workflow not counted")] = (
         30
@@ -153,7 +153,7 @@ class RunSettings(BaseModel):
 class RoundSettings(BaseModel):
     """One round of the initialization: some samples for the educator to look at."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     number: Annotated[int, Field(ge=1, le=1000)] = 1
     samples: Annotated[int, Field(ge=1, le=50)] = 6
@@ -166,6 +166,25 @@ class RoundSettings(BaseModel):
     models: ModelSettings = ModelSettings()
     calls: CallSettings = CallSettings()
     limits: SampleLimits = SampleLimits()
+
+
+_RANGES = {
+    "greater_than_equal": "at least {ge:g}",
+    "greater_than": "more than {gt:g}",
+    "less_than_equal": "at most {le:g}",
+    "less_than": "less than {lt:g}",
+    "finite_number": "a finite number",
+}
+
+
+def refusal(error: ValidationError) -> str:
+    """The first thing wrong in what was set, as the middle of a sentence: ``iterations must be at least 1, not 0``."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])[:100] or "it"
+    wanted = _RANGES.get(first["type"])
+    if wanted is None:
+        return f"{where} can't be used ({first['msg']})"
+    return f"{where} must be {wanted.format(**first.get('ctx', {}))}, not {str(first['input'])[:40]}"
 
 
 S = TypeVar("S", RunSettings, RoundSettings)

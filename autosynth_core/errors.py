@@ -16,6 +16,8 @@ is a value with its reason (see ``records``), never an exception that escapes it
     │   └── NotADatabase
     ├── EndpointError            the model endpoint can't be used; stops the run, which stays resumable
     │   ├── EndpointUnreachable
+    │   ├── NotAnEndpoint        a web page or a redirection answers at the base URL
+    │   ├── EndpointFailing      call after call fails, and nothing succeeds in between
     │   ├── KeyRefused
     │   └── ModelNotFound
     ├── AnswerError              one call got no usable answer; the sample or proposal fails, the run goes on
@@ -75,6 +77,14 @@ class EndpointError(AutoSynthError):
 
 class EndpointUnreachable(EndpointError):
     """Nothing answers at the base URL."""
+
+
+class NotAnEndpoint(EndpointError):
+    """What answers at the base URL is no model endpoint: a web page, or a redirection to another address."""
+
+
+class EndpointFailing(EndpointError):
+    """Call after call used up its attempts, and nothing succeeded in between."""
 
 
 class KeyRefused(EndpointError):

@@ -39,6 +39,11 @@ MAX_NAME_CHARS = 40
 
 _SHOWN = 60  # characters of a person's own text that a sentence repeats
 _NAME = rf"[A-Za-z][A-Za-z0-9_]{{0,{MAX_NAME_CHARS - 1}}}"
+# They take no room and change no other character: what differs in them alone looks the same. Joiners are none of them.
+_UNSEEN = dict.fromkeys(map(ord, "\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u2060\u2061\u2062\u2063\u2064\ufeff"))
+_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")  # text after one is shown in another order than it is read in
+_UNDRAWN = {"Cc", "Cf", "Zs", "Zl", "Zp"}
+_BLANK = "\u115f\u1160\u2800\u3164\uffa0"  # letters and a pattern that are drawn as nothing
 _TASKS = Path(__file__).resolve().parent.parent / "data" / "tasks"
 _SCHEMA_FILE = "task.schema.json"
 
@@ -59,11 +64,23 @@ class _Refused(Exception):
 
 def _readable(text: str) -> str:
     """Refuse text that looks given and isn't, and NUL, at which databases and C libraries end a text."""
-    if not text.strip():
+    if not _shows(text):
         raise PydanticCustomError("blank", "is empty: write something there or remove the entry")
     if "\0" in text:
         raise PydanticCustomError("nul", "holds a NUL character: remove it")
     return text
+
+
+def _in_order(text: str) -> str:
+    """Refuse what shows a line in another order than its characters have: a name must read as what it is."""
+    if _TURNING.search(text):
+        raise PydanticCustomError("turning", "holds a character that turns the direction of writing: remove it")
+    return text
+
+
+def _shows(text: str) -> bool:
+    """Whether there is anything to see."""
+    return any(unicodedata.category(c) not in _UNDRAWN and c not in _BLANK for c in text)
 
 
 def _plain_name(text: str) -> str:
@@ -80,7 +97,7 @@ def _plain_name(text: str) -> str:
     return text
 
 
-_Line = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_readable)]
+_Line = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_readable), AfterValidator(_in_order)]
 _Paragraph = Annotated[str, Field(min_length=1, max_length=8_000), AfterValidator(_readable)]
 _Rule = Annotated[str, Field(min_length=1, max_length=1_000), AfterValidator(_readable)]
 _Value = Annotated[str, Field(min_length=1, max_length=MAX_SEED_CHARS), AfterValidator(_readable)]
@@ -165,6 +182,8 @@ def load_task(path: str | Path) -> Task:
     """The task in the file at ``path``. Raises TaskFileError."""
     path = Path(path)
     try:
+        if not (path.is_file() or path.is_dir()) and path.exists():  # a pipe would be waited for, maybe for ever
+            raise TaskFileError(f"{_file_name(path.name)}: this is no regular file; save the task in one.")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
@@ -190,6 +209,8 @@ def _text(data: bytes) -> str:
         raise _Refused(f"the file is larger than {MAX_BYTES >> 20} MB; keep fewer or shorter seeds")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise _Refused("the file is in UTF-16; save it again with the encoding UTF-8")
+    if data[:1] == b"\0" or data[1:2] == b"\0":  # JSON begins with ASCII, which has a zero byte beside it there alone
+        raise _Refused("the file is in UTF-16 or UTF-32; save it again with the encoding UTF-8")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -356,7 +377,7 @@ def _check_output(field: _FieldModel, value: object, place: str) -> None:
 def _check_text(value: object, place: str) -> None:
     if not isinstance(value, str):
         raise _Refused(f"{place} must be text, not {_kind(value)}; put it in quotes")
-    if not value.strip():
+    if not _shows(value):
         raise _Refused(f"{place} is empty; write something there")
     if len(value) > MAX_OUTPUT_CHARS:
         raise _Refused(f"{place} has {len(value):,} characters and {MAX_OUTPUT_CHARS:,} is the most; shorten it")
@@ -387,9 +408,13 @@ def _sides(file: _FileModel) -> _Sides:
 
 
 def _content(seed: Mapping[str, str]) -> str:
-    """What makes two seeds the same to a reader: their values, whatever the spacing or the Unicode form."""
-    values = {key: " ".join(unicodedata.normalize("NFC", value).split()) for key, value in seed.items()}
-    return SeedInput(values).id
+    """What makes two seeds the same to a reader: their values, whatever the spacing, the Unicode form, the unseen."""
+    return SeedInput({key: _seen(value) for key, value in seed.items()}).id
+
+
+def _seen(text: str) -> str:
+    bare = text if text.isascii() else _TURNING.sub("", text.translate(_UNSEEN))
+    return " ".join(unicodedata.normalize("NFC", bare).split())
 
 
 def _check_repeats(key: str, seeds: Sequence[Mapping[str, str]]) -> None:

@@ -12,17 +12,20 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from autosynth_core.commands.report import existing, print_json
+from autosynth_core.commands.report import existing, is_there, plain, print_json
 from autosynth_core.config import ModelSettings
 from autosynth_core.engine import load_models, test_connection
-from autosynth_core.errors import AutoSynthError, StoreError
-from autosynth_core.llm import discover, embedded, resolve
+from autosynth_core.errors import AutoSynthError, SettingsError, StoreError
+from autosynth_core.llm import PriceTable, discover, embedded, resolve
+from autosynth_core.llm.prices import VARIABLE as PRICES_VARIABLE
 from autosynth_core.store import Store
+from autosynth_core.views import words
 
 __all__ = ["doctor_command"]
 
 _PACKAGES = ("streamlit", "openai", "pydantic-monty", "xllamacpp", "sqlite-utils", "pandas", "plotly", "networkx")
 _MODEL_BYTES = 1_200_000_000
+_INSTALL = "Run: source .venv/bin/activate (made by make run), or: pip install -r requirements.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class Finding:
 
 def doctor_command(args: argparse.Namespace) -> int:
     """Print the findings. Returns 0 when a search could start, 3 when the models can't be used, 2 for the rest."""
-    findings = [_python(), *_packages(), _database(args.db)]
+    findings = [_python(), *_packages(), _database(args.db), *_prices()]
     models = asyncio.run(_models(args.db, args.base_url or ""))
     if args.json:
         rows = [{"what": each.what, "state": each.state, "remedy": each.remedy} for each in findings + models]
@@ -63,18 +66,29 @@ def _packages() -> list[Finding]:
         try:
             found.append(Finding(name, metadata.version(name)))
         except metadata.PackageNotFoundError:
-            found.append(Finding(name, "not installed", "Run: pip install -r requirements.txt"))
+            found.append(Finding(name, "not installed", _INSTALL))
     return found
 
 
 def _database(path: Path) -> Finding:
-    if not path.exists():
-        return Finding("Database", f"{path} will be made when it is first used")
     try:
+        if not is_there(path):
+            return Finding("Database", f"{path} will be made when it is first used")
         with Store.open(path) as store:
             return Finding("Database", f"{path}, {len(store.runs())} runs")
     except StoreError as error:
         return Finding("Database", str(path), str(error))
+
+
+def _prices() -> list[Finding]:
+    """The price file of a person's own, where there is one: a search stops at one that can't be read."""
+    if not os.environ.get(PRICES_VARIABLE):
+        return []
+    place = plain(os.environ[PRICES_VARIABLE])
+    try:
+        return [Finding("Prices", f"{place}, {words.count(len(PriceTable.load(os.environ).own), 'model')}")]
+    except SettingsError as error:
+        return [Finding("Prices", place, str(error))]
 
 
 async def _models(path: Path, base_url: str) -> list[Finding]:
@@ -95,14 +109,14 @@ async def _models(path: Path, base_url: str) -> list[Finding]:
 
 
 def _chosen(path: Path, base_url: str) -> ModelSettings:
-    if base_url or not path.exists():
+    if base_url or not is_there(path):
         return ModelSettings(base_url=base_url)
     with existing(path, reading=True) as store:
         return load_models(store)
 
 
 def _embedded() -> Finding:
-    what = "Embedded model"
+    what = "Built-in model"
     if embedded.installed():
         return Finding(what, f"{embedded.DEFAULT_MODEL} is installed; good for trying, connect a larger one for work")
     place = embedded.cache_dir()

@@ -13,9 +13,9 @@ from autosynth_core.errors import StoreError
 from autosynth_core.records import Usage
 from autosynth_core.search import NodeScore
 from autosynth_core.store import Store
-from autosynth_core.views import header
+from autosynth_core.views import Gain, header
 
-__all__ = ["existing", "plain", "print_json", "say", "status_of"]
+__all__ = ["existing", "is_there", "plain", "print_json", "say", "status_of"]
 
 
 def existing(path: Path, *, reading: bool = False) -> Store:
@@ -23,10 +23,18 @@ def existing(path: Path, *, reading: bool = False) -> Store:
 
     Raises StoreError with what to do.
     """
-    if not path.exists():
+    if not is_there(path):
         raise StoreError(f"There is no database at {path}; give its path with --db.")
     writable = os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK)
     return Store.open(path, read_only=reading and not writable)
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is something at ``path``. Raises StoreError for a path that can't be looked up."""
+    try:
+        return path.exists()
+    except OSError as error:
+        raise StoreError(f"{path} can't be looked up ({error.strerror}); give another path with --db.") from error
 
 
 def plain(text: str) -> str:
@@ -58,6 +66,7 @@ def status_of(store: Store, run_id: str) -> dict[str, Any]:
         "unscored": head.unscored,
         "first": _score(head.first),
         "best": _score(head.best),
+        "gain": _gain(head.gain),
         "usage": _usage(head.usage),
         "failures": dict(head.usage.failures),
         **yardstick_of(store, run_id),
@@ -74,6 +83,18 @@ def _score(score: NodeScore | None) -> dict[str, Any] | None:
         "ci": [round(score.reward.low, 4), round(score.reward.high, 4)],
         "sample_score": round(score.sample_score, 3),
         "workflow_score": round(score.workflow_score, 3),
+    }
+
+
+def _gain(gain: Gain | None) -> dict[str, Any] | None:
+    """The best against the first: ``reward`` in 0..1, the scores in points of 1..5, the verdict on the samples."""
+    if gain is None:
+        return None
+    return {
+        "reward": round(gain.reward, 4),
+        "sample_score": round(gain.samples, 3),
+        "workflow_score": round(gain.workflow, 3),
+        "verdict": gain.verdict.value,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import sys
 import threading
@@ -15,16 +16,16 @@ from tqdm import tqdm
 
 from autosynth_core.commands.report import existing, plain, print_json, say, status_of
 from autosynth_core.commands.yardstick import yardstick_lines
-from autosynth_core.config import ModelSettings, RunSettings
+from autosynth_core.config import ModelSettings, RunSettings, refusal
 from autosynth_core.engine import Owner, load_models, race, resume, start_search, suggested_settings, uses_embedded
 from autosynth_core.engine.control import LIVE
 from autosynth_core.engine.owner import STALE_AFTER_S, recover
-from autosynth_core.errors import InputError, SettingsError
+from autosynth_core.errors import InputError, SettingsError, StoreError
 from autosynth_core.initialization import read_criteria
 from autosynth_core.records import Metric, RunKind, RunState
 from autosynth_core.store import Store
 from autosynth_core.taskfile import load_task
-from autosynth_core.views import feed, header
+from autosynth_core.views import feed, header, words
 
 __all__ = ["INTERRUPTED", "resume_command", "runs_command", "search_command", "status_command"]
 
@@ -57,12 +58,12 @@ def resume_command(args: argparse.Namespace) -> int:
         recover(store, time.time())
         run = store.run(args.run_id)
         if run.kind is not RunKind.SEARCH:
-            raise InputError(f"Run {run.id} is a round of samples, which is made again on the Initialize page.")
+            raise InputError(f"Run {run.id} is a round of samples, not a search; resume it in the app.")
         owner = Owner(args.db, only=frozenset({run.id}))
         # the lease comes first: of two commands at once only one may touch the run
         if not store.acquire(run.id, owner.name, time.time(), STALE_AFTER_S):
             raise InputError(
-                f"Run {run.id} is {run.state.value} in another process; stop it there, or wait "
+                f"Run {run.id} is being worked on by another process; stop it there, or wait "
                 f"{STALE_AFTER_S:.0f} seconds if that process is gone."
             )
         try:
@@ -125,7 +126,7 @@ def runs_command(args: argparse.Namespace) -> int:
         return 0
     for row in rows:
         best = f"best {row['best']['reward']:.2f}" if row["best"] else "nothing scored"
-        print(f"{row['run_id']}  {row['state']:<12} {row['iterations']:>4} iterations  {best}")
+        print(f"{row['run_id']}  {row['state']:<12} {row['iterations']:>4} recipes  {best}")
     if not rows:
         say("No searches yet; start one with: python -m autosynth_core search TASK_FILE")
     return 0
@@ -135,7 +136,7 @@ def _row(store: Store, run_id: str) -> dict[str, Any] | None:
     """A run's status; one that can't be read is told of and left out, so that the others are listed."""
     try:
         return status_of(store, run_id)
-    except InputError as error:
+    except (InputError, StoreError) as error:
         say(str(error))
         return None
 
@@ -178,9 +179,9 @@ def _settings(args: argparse.Namespace, saved: ModelSettings) -> RunSettings:
             {**base, "models": models, **{name: value for name, value in given.items() if value is not None}}
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        where = "--" + "-".join(str(part) for part in first["loc"]).replace("_", "-")
-        raise SettingsError(f"{where}: {first['msg']}.") from error
+        name = str(error.errors()[0]["loc"][0])
+        said = refusal(error).removeprefix(name)
+        raise SettingsError(f"--{name.replace('_', '-')}{said}; search --help lists what may be given.") from error
 
 
 def _work(store: Store, run_id: str, args: argparse.Namespace, owner: Owner) -> int:
@@ -221,7 +222,8 @@ def _watch(store: Store, run_id: str, owner: Owner, interrupted: threading.Event
             events = store.events(run_id, after_id=told)
             for event in events:
                 told = event.id
-                tqdm.write(plain(event.message), file=sys.stderr)
+                if event.kind != RunState.FAILED:  # its reason is the last thing said
+                    tqdm.write(plain(words.told(event)), file=sys.stderr)
             if events:
                 _show(bar, store, run_id)
     if interrupted.is_set():
@@ -238,7 +240,7 @@ def _show(bar: tqdm[Any], store: Store, run_id: str) -> None:
 
 def _conclude(store: Store, run_id: str, args: argparse.Namespace) -> int:
     run = store.run(run_id)
-    again = f"python -m autosynth_core resume {run_id} --db {args.db}"
+    again = shlex.join(["python", "-m", "autosynth_core", "resume", run_id, "--db", str(args.db)])
     if run.state in (RunState.INTERRUPTED, RunState.STOPPED, RunState.PAUSED):
         say(f"Interrupted; nothing paid for is lost. Go on with: {again}")
     elif run.state is RunState.FAILED:
@@ -259,7 +261,8 @@ def _tell(store: Store, run_id: str, args: argparse.Namespace) -> None:
 
 def _in_lines(store: Store, run_id: str, status: dict[str, Any]) -> str:
     """A status for a person."""
-    usage, lines = status["usage"], [f"Run {run_id}: {header(store, run_id).in_words}"]
+    usage, head = status["usage"], header(store, run_id)
+    lines = [f"Run {run_id}: {head.in_words}"]
     lines.append(
         f"{status['iterations']} recipes tried, {status['broken']} broken, {status['duplicates']} duplicates, "
         f"{status['unscored']} not scored"
@@ -270,10 +273,12 @@ def _in_lines(store: Store, run_id: str, status: dict[str, Any]) -> str:
             low, high = score["ci"]
             lines.append(
                 f"{name.capitalize()}: number {score['node']}, reward {score['reward']:.3f} ({low:.3f} to {high:.3f}), "
-                f"samples {score['sample_score']:.2f} of 5, workflow {score['workflow_score']:.2f} of 5"
+                f"samples {score['sample_score']:.2f} of 5, recipe {score['workflow_score']:.2f} of 5"
             )
+    if head.gain is not None:
+        lines.append(f"The best against the first: {head.gain.in_words}")
     lines += yardstick_lines(store, run_id)
-    money = "price unknown" if usage["usd"] is None else f"{usage['usd']:.4f} USD"
+    money = "price unknown" if usage["usd"] is None else f"{usage['usd']:.4f} USD" if usage["usd"] else "free"
     tokens = f"{usage['prompt_tokens']} + {usage['completion_tokens']} tokens"
     lines.append(f"{usage['calls']} calls paid, {usage['cached']} answered from the log, {tokens}, {money}")
     if status["failures"]:

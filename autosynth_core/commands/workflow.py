@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import os
-import tempfile
+import secrets
+import shlex
+import stat
 from pathlib import Path
 
 from autosynth_core.commands.report import existing, print_json, say
 from autosynth_core.engine import read_brief
 from autosynth_core.errors import InputError
 from autosynth_core.views import header
-from autosynth_core.workflow import export_script
+from autosynth_core.workflow import SCRIPT_MARK, export_script, why_not_exported
 
-__all__ = ["workflow_command", "write_whole"]
+__all__ = ["workflow_command", "write_script"]
+
+_BESIDE_DATABASE = ("", "-wal", "-shm", "-journal")
 
 
 def workflow_command(args: argparse.Namespace) -> int:
@@ -27,24 +31,62 @@ def workflow_command(args: argparse.Namespace) -> int:
         node = store.node(run.id, number)
         if node is None or not node.source:
             raise InputError(f"Run {run.id} has no workflow number {number}.")
+        if reason := why_not_exported(node.source):
+            raise InputError(f"Recipe {number} {reason}; choose another with --node.")
         script = export_script(node.source, read_brief(run).task)
-    write_whole(args.out, script)
-    say(f"Wrote workflow {number} to {args.out}. Run it with: python {args.out} --help")
+    write_script(args.out, script, database=args.db, force=args.force)
+    say(f"Wrote workflow {number} to {args.out}. Run it with: {shlex.join(['python', str(args.out), '--help'])}")
     if args.json:
         print_json({"run_id": run.id, "node": number, "out": str(args.out)})
     return 0
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all. Raises InputError where it can't be written."""
+def write_script(path: Path, text: str, *, database: Path, force: bool) -> None:
+    """Write a script whole or not at all, where a symbolic link leads. Other files are replaced by ``force`` alone.
+
+    Raises InputError where it can't be written, and for the database and for what is no regular file in any case.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            Path(name).replace(path)
-        finally:
-            Path(name).unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{path} can't be written: {error.strerror}. Give another place with --out.") from error
+        place = path.resolve()
+        _refuse_database(path, place, database)
+        _refuse_loss(path, place, force=force)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        _write_whole(place, text)
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+        cause = getattr(error, "strerror", None) or "its links lead in a circle"
+        raise InputError(f"{path} can't be written: {cause}. Give another place with --out.") from error
+
+
+def _refuse_database(path: Path, place: Path, database: Path) -> None:
+    for end in _BESIDE_DATABASE:
+        kept = Path(f"{database.resolve()}{end}")
+        if place == kept or (place.exists() and kept.exists() and place.samefile(kept)):
+            raise InputError(f"{path} is the database or belongs to it; give another place with --out.")
+
+
+def _refuse_loss(path: Path, place: Path, *, force: bool) -> None:
+    if not place.exists():
+        return
+    if not stat.S_ISREG(place.stat().st_mode):
+        raise InputError(f"{path} is no regular file; give another place with --out.")
+    if force:
+        return
+    with place.open("rb") as file:
+        begins = file.read(len(SCRIPT_MARK))
+    if begins and begins != SCRIPT_MARK.encode():
+        raise InputError(
+            f"{path} is there already and is no exported workflow; give another place with --out, or --force to "
+            "replace it."
+        )
+
+
+def _write_whole(place: Path, text: str) -> None:
+    beside = place.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        # not mkstemp, whose files only their owner may read: a script gets the rights that any new file gets
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        beside.replace(place)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from autosynth_core.config import RoundSettings, RunSettings, read_settings
+from autosynth_core.config import RoundSettings, RunSettings, read_settings, refusal
 from autosynth_core.engine.brief import Brief, make_brief, newest_workflow, read_brief, reviewed
 from autosynth_core.errors import InputError, SettingsError
 from autosynth_core.initialization import accepted_examples, heard, with_feedback
@@ -149,8 +149,7 @@ def _updated(settings: RunSettings, update: Mapping[str, object]) -> RunSettings
     try:
         return RunSettings.model_validate({**settings.model_dump(), **update})
     except ValidationError as error:
-        first = error.errors()[0]
-        raise SettingsError(f"{first['loc'][0]}: {first['msg']}; the run is as it was.") from error
+        raise SettingsError(f"{refusal(error)}; give another value, the run is as it was.") from error
 
 
 def _ask_live(store: Store, run_id: str, command: Command) -> None:

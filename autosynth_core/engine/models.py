@@ -44,9 +44,10 @@ __all__ = [
 Say = Callable[[str], None]
 
 _SETTING = "models"
+_JUDGES = ("Judges", "Second judge")
 _EMBEDDED_SLOTS = 4
 _EMBEDDED_TIMEOUT_S = 1800.0  # a long answer on two cores with four in flight takes minutes
-_OPENAI_DEFAULT = "gpt-4.1-mini"
+OPENAI_DEFAULT = "gpt-4.1-mini"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,9 @@ async def open_models(
             }
         )
     prices = PriceTable.load(os.environ, local=endpoint.embedded or endpoint.is_loopback)
-    async with Client(endpoint, log, settings=calls, prices=prices, budget=budget, checkpoint=checkpoint) as client:
+    async with Client(
+        endpoint, log, settings=calls, prices=prices, budget=budget, checkpoint=checkpoint, say=say
+    ) as client:
         opened(client)
         named = await _named_roles(client, settings)
         for name in {named.optimizer, named.evaluator, named.generator, named.second_judge} - {""}:
@@ -146,19 +149,30 @@ async def test_connection(settings: ModelSettings, store: Store) -> list[str]:
     ) as models:
         lines = [f"Connected to {models.client.endpoint.base_url}."]
         for role, model in _by_role(models):
-            lines.append(f"{role}: {model.name}. {_told(model.capabilities)}")
+            lines.append(f"{role}: {_told(model.capabilities, judges=role in _JUDGES)}")
     return lines
 
 
 def _by_role(models: Models) -> list[tuple[str, Model]]:
-    pairs = [("Optimizer", models.optimizer), ("Evaluator", models.evaluator), ("Generator", models.generator)]
-    return pairs + ([("Second judge", models.second_judge)] if models.second_judge is not None else [])
+    """In the words of the form in Settings."""
+    writers = [("Writes the samples", models.generator), ("Improves the recipes", models.optimizer)]
+    judges = zip(_JUDGES, (models.evaluator, models.second_judge), strict=True)
+    return [*writers, *((role, judge) for role, judge in judges if judge is not None)]
 
 
-def _told(can: Capabilities) -> str:
-    structured = "JSON by schema" if can.json_schema else "JSON mode" if can.json_mode else "plain text only"
-    verdicts = "fine-grained verdicts (log-probabilities)" if can.logprobs else "verdicts by sampled digits"
-    return f"It gives {structured} and {verdicts}; a short answer took {can.latency_ms / 1000:.1f} s."
+def _told(can: Capabilities, *, judges: bool) -> str:
+    """How a model does in its role, and in brackets what that rests on."""
+    if judges and can.logprobs:
+        how = "works well, with fine-grained scores (log-probabilities)"
+    elif judges:
+        how = "works; each score is asked for several times (it gives no log-probabilities)"
+    elif can.json_schema:
+        how = "works well, in the form that is asked for (JSON by schema)"
+    elif can.json_mode:
+        how = "works; now and then an answer in the wrong form is asked for again (JSON without a schema)"
+    else:
+        how = "works with plain text; answers in the wrong form are asked for again (no JSON)"
+    return f"{can.model} {how}. A short answer took {can.latency_ms / 1000:.1f} s."
 
 
 async def _embedded_endpoint(say: Say) -> Endpoint:
@@ -171,10 +185,10 @@ async def _embedded_endpoint(say: Say) -> Endpoint:
                 percent = int(100 * progress.done / progress.total) if progress.total else 0
                 if percent // 5 != last:
                     last = percent // 5
-                    say(f"Fetching the embedded model, {percent}% of {progress.total / 1e9:.1f} GB")
+                    say(f"Fetching the built-in model, {percent}% of {progress.total / 1e9:.1f} GB")
 
             embedded.pull(progress=told)
-        say("Loading the embedded model")
+        say("Loading the built-in model")
         return embedded.shared()
 
     running = await asyncio.to_thread(start)
@@ -188,7 +202,7 @@ async def _named_roles(client: Client, settings: ModelSettings) -> ModelSettings
     if not default and client.endpoint.embedded:
         default = embedded.DEFAULT_MODEL
     if not default and client.endpoint.base_url.startswith("https://api.openai.com/"):
-        default = _OPENAI_DEFAULT
+        default = OPENAI_DEFAULT
     if not default:
         listed = await client.list_models()
         if not listed:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
+import math
 import os
 import secrets
 import socket
@@ -21,7 +22,7 @@ from pathlib import Path
 from autosynth_core.engine.round_run import run_round
 from autosynth_core.engine.search_run import run_search
 from autosynth_core.engine.switch import Switch, until_halted
-from autosynth_core.errors import AutoSynthError, BudgetReached, DatabaseLocked, LeaseLost, RunHalted
+from autosynth_core.errors import AutoSynthError, BudgetReached, DatabaseLocked, LeaseLost, RunHalted, StoreError
 from autosynth_core.records import Command, Event, Run, RunKind, RunState, StopReason
 from autosynth_core.store import Store
 from autosynth_core.workflow import Sandbox
@@ -59,6 +60,7 @@ class Owner:
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
+        self._unusable: StoreError | None = None  # what kept the end of a run from being recorded
 
     def start(self) -> None:
         """Start the thread. Raises StoreError when the database can't be used."""
@@ -93,6 +95,10 @@ class Owner:
     def _run(self) -> None:
         try:
             asyncio.run(self._main())
+        except AutoSynthError as error:
+            self._failure = error
+            if self._only is None:  # a command says it itself
+                _log.error("%s", error)
         except BaseException as error:  # noqa: BLE001 - the thread's last line: keep why it ended for who asks
             self._failure = error
             _log.exception("the engine's thread ended")
@@ -108,13 +114,15 @@ class Owner:
 
     async def _poll(self, store: Store, sandbox: Sandbox) -> None:
         """Look after the runs until the end is near. A lock that another program holds is waited out."""
-        beat = 0.0
+        beat = -math.inf  # by a clock that nobody sets: heartbeats go on when the time of day jumps back
         while not self._ending.is_set():
+            if self._unusable is not None:
+                raise self._unusable
             now = time.time()
             try:
-                if now - beat >= HEARTBEAT_S:
+                if time.monotonic() - beat >= HEARTBEAT_S:
                     self._beat(store, now)
-                    beat = now
+                    beat = time.monotonic()
                 self._attend(store, sandbox, now)
             except DatabaseLocked as error:
                 _log.warning("%s", error)
@@ -175,6 +183,7 @@ class Owner:
         return lease is not None and lease.owner == self._name
 
     def _beat(self, store: Store, now: float) -> None:
+        store.require_file()  # an open file can be written to after it was deleted, and calls be paid for nothing
         for live in list(self._live.values()):
             if not store.heartbeat(live.run.id, self._name, now):
                 live.switch.halt(LeaseLost("Another process has taken this run over."))
@@ -221,7 +230,12 @@ class Owner:
             _log.exception("run=%s failed", run.id)
             state, reason = RunState.FAILED, "An error in AutoSynth itself stopped this run; the log says more."
         self._live.pop(run.id, None)
-        self._conclude(store, run.id, state, reason, told)
+        try:
+            self._conclude(store, run.id, state, reason, told)
+        except DatabaseLocked as error:  # the lease goes stale, and the run is interrupted then
+            _log.warning("%s", error)
+        except StoreError as error:
+            self._unusable = error
 
     async def _race_again(self, store: Store, sandbox: Sandbox, run: Run, switch: Switch) -> None:
         """Race the best of a run. The run is then what it was before, however the race went; the feed says how."""
@@ -253,10 +267,10 @@ class Owner:
         if store.heartbeat(run_id, self._name, time.time()):
             if told:
                 self._say(store, run_id, "budget", told)
+            if state is not RunState.QUEUED:  # said first: who waits for the state finds the run as it stays
+                self._say(store, run_id, state.value, f"{state.value.capitalize()}: {reason}.".replace("..", "."))
             store.release(run_id, self._name)
             store.set_run_state(run_id, state, reason)
-            if state is not RunState.QUEUED:
-                self._say(store, run_id, state.value, f"{state.value.capitalize()}: {reason}.".replace("..", "."))
 
     def _say(self, store: Store, run_id: str, kind: str, message: str) -> None:
         _log.info("run=%s event=%s", run_id, kind)

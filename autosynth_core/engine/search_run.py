@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from autosynth_core.config import Expansion, RunSettings, read_settings
 from autosynth_core.engine.brief import Brief, read_brief
 from autosynth_core.engine.journal import StoreJournal
@@ -99,7 +101,7 @@ async def _search(
     """The search, and the nodes that an earlier go at it finished, by number."""
     task, draw = brief.task, f"seed {settings.seed}"
     context = EditContext(task, brief.accepted, limits=settings.limits)
-    stored = {node.number: node for node in store.nodes(run.id) if node.state is not NodeState.RUNNING}
+    stored = _finished(store.nodes(run.id))
     can_rewrite = await _can_rewrite(run, store, sandbox, settings, models)
     first = await _first(run, sandbox, brief, models, can_rewrite, context, draw, stored)
     evaluator = _evaluator(run, task, settings, journal, models.evaluator, models, draw)
@@ -141,6 +143,16 @@ async def _search(
         halt=switch.halt,
     )
     return search, stored
+
+
+def _finished(nodes: Sequence[Node]) -> dict[int, Node]:
+    """What an earlier go at the run brought to an end, by number.
+
+    A recipe that the endpoint left without a score is done again, unless the same program was scored since.
+    """
+    scored = {node.fingerprint for node in nodes if node.state is NodeState.SCORED}
+    ended = [node for node in nodes if node.state is not NodeState.RUNNING]
+    return {node.number: node for node in ended if node.state is not NodeState.UNSCORED or node.fingerprint in scored}
 
 
 async def _can_rewrite(run: Run, store: Store, sandbox: Sandbox, settings: RunSettings, models: Models) -> bool | None:

@@ -21,6 +21,8 @@ from itertools import product
 from statistics import fmean
 from typing import NamedTuple
 
+from scipy.special import chdtri, fdtri, nctdtrinc
+
 from autosynth_core.judging.reward import t_quantile
 
 __all__ = [
@@ -314,8 +316,6 @@ def _component(above: _MeanSquare, below: _MeanSquare, k: float) -> Component:
 
 def _margin(above: _MeanSquare, below: _MeanSquare, tail: float) -> float:
     """How far the bound is from the difference: the lower for a small ``tail``, the upper for a large one."""
-    from scipy.special import chdtri, fdtri  # a third of a second to import; only the A/A stage needs it
-
     f = float(fdtri(above.df, below.df, 1 - tail))
     own = 1 - above.df / float(chdtri(above.df, tail))
     other = below.df / float(chdtri(below.df, 1 - tail)) - 1
@@ -327,6 +327,4 @@ def _margin(above: _MeanSquare, below: _MeanSquare, tail: float) -> float:
 @lru_cache(maxsize=1024)
 def _noncentrality(df: int, power: float) -> float:
     """The noncentrality at which t with ``df`` degrees of freedom passes its 97.5% quantile with ``power``."""
-    from scipy.special import nctdtrinc
-
     return float(nctdtrinc(df, 1 - power, t_quantile(df)))

@@ -18,6 +18,8 @@ from functools import lru_cache
 from statistics import fmean, stdev
 from typing import NamedTuple
 
+from scipy.special import stdtrit
+
 from autosynth_core.records import Comparison, Metric, MetricSet, Reward, Sample, ScoreRow, Verdict
 
 __all__ = [
@@ -143,8 +145,6 @@ def t_quantile(df: int, confidence: float = 0.95) -> float:
     """The t with ``confidence`` of Student's distribution between -t and t. ``df`` at least 1, confidence in 0..1."""
     if df < 1 or not 0.0 < confidence < 1.0:
         raise ValueError(f"no t quantile for {df} degrees of freedom at confidence {confidence}")
-    from scipy.special import stdtrit  # a third of a second to import, which commands that only read need not pay
-
     return float(stdtrit(df, (1 + confidence) / 2))
 
 

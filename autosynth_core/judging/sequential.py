@@ -17,6 +17,8 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
+from scipy.special import lambertw
+
 __all__ = ["SequenceInterval", "radius", "sequence_interval"]
 
 _ALPHA = 0.05
@@ -63,6 +65,4 @@ def _rho(tightest_at: int, alpha: float) -> float:
     Setting the derivative of the radius by rho to 0 gives ``x - log x = 1 - 2 log alpha`` for ``x = (n + rho) / rho``;
     W is the branch -1 of Lambert's function, which gives the solution above 1.
     """
-    from scipy.special import lambertw  # a third of a second to import; only races need it
-
     return tightest_at / (-float(lambertw(-(alpha**2) / math.e, k=-1).real) - 1)

@@ -13,8 +13,9 @@ import logging
 import random as random_module
 import re
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
@@ -27,15 +28,19 @@ from autosynth_core.config import CallSettings
 from autosynth_core.errors import (
     AnswerTruncated,
     AutoSynthError,
+    EndpointError,
+    EndpointFailing,
     EndpointUnreachable,
     KeyRefused,
     ModelNotFound,
+    NotAnEndpoint,
     RequestRefused,
     TransientFailure,
 )
 from autosynth_core.llm.budget import Budget, Reservation, counted, worst_case
 from autosynth_core.llm.calls import CallLog, Checkpoint, never_pause
-from autosynth_core.llm.endpoint import Endpoint, model_ids
+from autosynth_core.llm.endpoint import Endpoint, model_ids, redirect_target
+from autosynth_core.llm.outage import Outage
 from autosynth_core.llm.prices import PriceTable
 from autosynth_core.llm.protocol import (
     SHORT_ANSWER_TOKENS,
@@ -43,11 +48,13 @@ from autosynth_core.llm.protocol import (
     ErrorBody,
     FailureKind,
     Unreadable,
+    is_web_page,
     read_completion,
     read_error,
     request_body,
 )
-from autosynth_core.llm.throttle import Throttle, retry_after_s
+from autosynth_core.llm.throttle import TOLD_FROM_S, Throttle, retry_after_s
+from autosynth_core.prompts import render
 from autosynth_core.records import Answer, ChatRequest, Scope
 
 BACKOFF_S = 0.5  # doubled with each attempt; the wait is drawn between 0 and that ("full jitter")
@@ -74,12 +81,18 @@ class _Failure:
     retry_after_s: float | None = None
     refused_parameter: str = ""
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether the model, or who stands before it, has dealt with the request all the same."""
+        return self.kind in (FailureKind.EMPTY, FailureKind.TRUNCATED, FailureKind.REFUSED)
+
 
 class Client:
     """The calls of one run to one endpoint; an async context manager for one event loop.
 
-    ``complete`` gives a usable answer or raises. ``random`` draws the waits between attempts; ``sleep``, ``clock``
-    (monotonic seconds) and ``wall_clock`` (UTC epoch seconds, for dated Retry-After) are there for tests.
+    ``complete`` gives a usable answer or raises. ``say`` is told of long waits, in words for a run's feed. ``random``
+    draws the waits between attempts; ``sleep``, ``clock`` (monotonic seconds) and ``wall_clock`` (UTC epoch seconds,
+    for dated Retry-After and for when an outage began) are there for tests.
     """
 
     def __init__(
@@ -91,6 +104,7 @@ class Client:
         prices: PriceTable | None = None,
         budget: Budget | None = None,
         checkpoint: Checkpoint = never_pause,
+        say: Callable[[str], None] = lambda text: None,
         random: random_module.Random | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -102,11 +116,13 @@ class Client:
         self.budget = budget or Budget()
         self._log = log
         self._checkpoint = checkpoint
+        self._say = say
         self._random = random or random_module.Random()
         self._sleep = sleep
         self._clock = clock
         self._wall_clock = wall_clock
         self._throttles: dict[str, Throttle] = {}
+        self._outages: defaultdict[str, Outage] = defaultdict(Outage)
         self._dialects: dict[str, frozenset[str]] = {}
         self._flights: dict[str, asyncio.Future[AutoSynthError | None]] = {}
         self._calls: dict[str, asyncio.Future[Answer | _Failure]] = {}  # by request; one a flight
@@ -123,6 +139,7 @@ class Client:
             http_client=openai.DefaultAioHttpClient(
                 timeout=timeout,
                 limits=httpx2.Limits(max_connections=_CONNECTIONS, keepalive_expiry=30.0),
+                follow_redirects=False,  # prompts go to the host that was configured, and to no other
                 # a proxy from the environment must not swallow what goes to this machine
                 trust_env=not self.endpoint.is_loopback,
             ),
@@ -147,8 +164,17 @@ class Client:
     def throttle(self, model: str) -> Throttle:
         """The throttle of ``model``."""
         if model not in self._throttles:
-            self._throttles[model] = Throttle(self.settings.max_in_flight, clock=self._clock, sleep=self._sleep)
+            self._throttles[model] = Throttle(
+                self.settings.max_in_flight,
+                clock=self._clock,
+                sleep=self._sleep,
+                tell=lambda seconds: self._tell_wait(f"calls to {model[:100]!r}", seconds),
+            )
         return self._throttles[model]
+
+    def _tell_wait(self, what: str, seconds: float) -> None:
+        wait = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+        self._say(f"{self.endpoint.base_url} asks to wait with {what}; next try in {wait}.")
 
     # --- one call -------------------------------------------------------------------------------------------------
 
@@ -215,7 +241,36 @@ class Client:
                 )
             if len(failures) < self.settings.attempts:
                 await self._sleep(self._backoff(len(failures)))
-        raise self._exhausted(request.model, failures)
+        raise await self._given_up(request.model, scope, failures)
+
+    async def _given_up(self, model: str, scope: Scope, failures: list[_Failure]) -> AutoSynthError:
+        """What a call with no attempts left ends in: its own failure, or everybody's."""
+        error = self._exhausted(model, failures)
+        outage = self._outages[model]
+        if not isinstance(error, TransientFailure) or failures[-1].is_answer:
+            return error
+        outage.call_given_up()
+        if not await self._is_down(model, scope, outage):
+            return error
+        return EndpointFailing(f"{model[:100]!r} at {self.endpoint.base_url} {outage}; resume when it works again.")
+
+    async def _is_down(self, model: str, scope: Scope, outage: Outage) -> bool:
+        """Whether a model that fails call after call leaves a tiny question unanswered too.
+
+        Else the calls have themselves to blame, and a run that ended for them would end again whenever it is resumed.
+        """
+        async with outage.checking:
+            if not outage.suspected or outage.confirmed:
+                return outage.confirmed
+            tried = await self._attempt(_tiny_question(model), replace(scope, purpose="probe"))
+            if isinstance(tried, _Failure):
+                self._log.failure(scope, tried.kind, tried.detail)
+                if isinstance(tried.error, EndpointError):
+                    raise tried.error
+            outage.confirmed = isinstance(tried, _Failure) and not tried.is_answer
+            if not outage.confirmed:
+                outage.answered()
+            return outage.confirmed
 
     def _backoff(self, failures: int) -> float:
         return self._random.uniform(0.0, min(BACKOFF_CAP_S, BACKOFF_S * 2.0 ** (failures - 1)))
@@ -233,10 +288,15 @@ class Client:
         async with throttle.slot() as slot:
             held = await self.budget.reserve(worst_case(request, self.prices), self._checkpoint)
             outcome = await self._to_its_end(request.key, self._charged_attempt(request, scope, held))
+            outage = self._outages[request.model]
             if isinstance(outcome, Answer) or outcome.kind in (FailureKind.EMPTY, FailureKind.TRUNCATED):
                 throttle.succeeded()
-            elif outcome.slow_down:
+                outage.answered()
+                return outcome
+            if outcome.slow_down:
                 throttle.refused(slot, outcome.retry_after_s)
+            if not outcome.is_answer:
+                outage.attempt_failed(outcome.kind, self._wall_clock())
             return outcome
 
     async def _to_its_end(self, key: str, attempt: Coroutine[Any, Any, Answer | _Failure]) -> Answer | _Failure:
@@ -295,6 +355,8 @@ class Client:
         try:
             read = read_completion(response.content)
         except Unreadable as error:
+            if is_web_page(response.content):
+                return self._web_page()
             return _Failure(FailureKind.MALFORMED, f"the answer can't be read: {error}", may_be_billed=True)
         if isinstance(read, Completion):
             return read
@@ -306,15 +368,20 @@ class Client:
         """One request; the response whatever its status, or why there is none."""
         if self._openai is None:
             raise RuntimeError("the client is used outside of its `async with`")
+        written = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() if body is not None else b""
         self._in_flight += 1
         try:
             async with asyncio.timeout(self.settings.timeout_s):
                 if body is None:
                     return await self._openai.get(path, cast_to=httpx2.Response)
-                written = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
                 return await self._openai.post(path, cast_to=httpx2.Response, content=written)
         except openai.APIStatusError as error:
             return error.response
+        except (httpx2.InvalidURL, UnicodeError):  # of a host that passed our check, as theirs may grow stricter
+            nowhere = f"{self.endpoint.base_url} names no server that could be looked up; correct the base URL."
+            return _Failure(FailureKind.REFUSED, "the base URL names no server", EndpointUnreachable(nowhere))
+        except ValueError:  # what a header says, such as where a redirection leads
+            return _Failure(FailureKind.MALFORMED, "the answer's headers can't be read", may_be_billed=True)
         except (openai.APIError, httpx2.HTTPError, aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             return self._no_response(error)
         finally:
@@ -334,6 +401,8 @@ class Client:
     def _rejected(self, model: str, response: httpx2.Response) -> _Failure:
         status, said = response.status_code, read_error(response.content)
         detail = self._redact(f"HTTP {status}: {said.message}")
+        if 300 <= status < 400:
+            return self._redirected(response)
         if said.code == "insufficient_quota" or not _is_transient(status):
             return self._for_good(model, status, said)
         kind = FailureKind.RATE_LIMITED if status == 429 else FailureKind.SERVER_ERROR
@@ -359,6 +428,20 @@ class Client:
         detail = f"HTTP {status}" if status in (401, 403) else f"HTTP {status}: {message}"
         is_dialect = status == 400 and said.code in ("unsupported_parameter", "unsupported_value")
         return _Failure(FailureKind.REFUSED, detail, error, refused_parameter=said.param if is_dialect else "")
+
+    def _redirected(self, response: httpx2.Response) -> _Failure:
+        base_url, status = self.endpoint.base_url, response.status_code
+        there = self._redact(redirect_target(str(response.request.url), response.headers.get("location", "")))
+        told = (
+            f"{base_url} redirects to {there}; give that address as the base URL, if it is your model server's."
+            if there and there != base_url
+            else f"{base_url} sends calls elsewhere (HTTP {status}) and is no model server; check the base URL."
+        )
+        return _Failure(FailureKind.REFUSED, f"HTTP {status}", NotAnEndpoint(told))
+
+    def _web_page(self) -> _Failure:
+        told = f"{self.endpoint.base_url} answers with a web page; check the base URL, which usually ends in /v1."
+        return _Failure(FailureKind.REFUSED, "a web page for an answer", NotAnEndpoint(told))
 
     def _exhausted(self, model: str, failures: list[_Failure]) -> AutoSynthError:
         if failures[-1].kind is FailureKind.UNREACHABLE:  # it may have died amid the first attempt
@@ -389,7 +472,10 @@ class Client:
                 raise outcome.error
             failures.append(outcome)
             if len(failures) < self.settings.attempts:
-                await self._sleep(max(outcome.retry_after_s or 0.0, self._backoff(len(failures))))
+                wait = max(outcome.retry_after_s or 0.0, self._backoff(len(failures)))
+                if wait >= TOLD_FROM_S:
+                    self._tell_wait("the list of models", wait)
+                await self._sleep(wait)
         raise self._exhausted("the list of models", failures)
 
     async def _list_once(self) -> list[str] | _Failure:
@@ -406,7 +492,15 @@ class Client:
         try:
             return model_ids(json.loads(response.content))
         except (ValueError, RecursionError):
+            if is_web_page(response.content):
+                return self._web_page()
             return _Failure(FailureKind.MALFORMED, "the list of models can't be read")
+
+
+def _tiny_question(model: str) -> ChatRequest:
+    """A request of its own each time, so that no answer from the log is taken for a sign of life."""
+    messages = (("user", render("llm_probe_digit")),)
+    return ChatRequest(model, messages, temperature=0.0, max_tokens=1, draw=f"sign of life {uuid4().hex[:8]}")
 
 
 def _is_transient(status: int) -> bool:

@@ -11,9 +11,10 @@ import ipaddress
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import aiohttp
+import httpx2
 
 from autosynth_core.config import ModelSettings
 from autosynth_core.errors import SettingsError
@@ -81,18 +82,39 @@ def checked_url(address: str, source: str = "The base URL") -> str:
     return f"{parts.scheme}://{parts.netloc}{path or '/v1'}"
 
 
+def redirect_target(asked: str, location: str) -> str:
+    """The base URL that a redirection of the address ``asked`` points to; "" where it points to nothing usable."""
+    try:
+        parts = urlsplit(urljoin(asked, location)) if location else urlsplit("")
+        path = parts.path.removesuffix("/chat/completions").removesuffix("/models").rstrip("/")
+        there = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}"
+        checked_url(there)
+    except (ValueError, SettingsError):  # whatever a server likes to write there
+        return ""
+    return there
+
+
 def _complaint(address: str, parts: SplitResult, port_is_usable: bool) -> str:
     if parts.username is not None or parts.password is not None:
         return "holds a user name or password, which belongs into OPENAI_API_KEY"
     if any(letter.isspace() or not letter.isprintable() for letter in address):
-        return "has spaces in it"
+        return "has spaces in it, or characters that no address has"
     if parts.scheme not in ("http", "https"):
         return "does not begin with http:// or https://"
-    if not parts.hostname or not port_is_usable:
+    if not parts.hostname or not port_is_usable or not _can_be_looked_up(address):
         return "names no server"
     if parts.query or parts.fragment:
         return "has a question mark or a # in it"
     return ""
+
+
+def _can_be_looked_up(address: str) -> bool:
+    """Whether the network layers take the host: they raise errors of other kinds than for one that is not there."""
+    try:
+        httpx2.URL(address).raw_host.decode("ascii").encode("idna")
+    except (httpx2.InvalidURL, ValueError):  # UnicodeError, of labels that are empty or too long, is a ValueError
+        return False
+    return True
 
 
 async def discover(servers: Sequence[tuple[str, int]] = LOCAL_SERVERS, *, timeout_s: float = 0.7) -> list[Found]:

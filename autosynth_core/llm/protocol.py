@@ -71,7 +71,7 @@ def request_body(request: ChatRequest, dialect: frozenset[str] = frozenset()) ->
     """
     limit = "max_completion_tokens" if "max_tokens" in dialect else "max_tokens"
     body: dict[str, Any] = {
-        "model": request.model,
+        "model": printable(request.model),
         "messages": [{"role": role, "content": printable(content)} for role, content in request.messages],
         limit: request.max_tokens,
     }
@@ -131,6 +131,13 @@ def error_in(body: dict[str, Any]) -> ErrorBody:
     )
 
 
+def is_web_page(raw: bytes) -> bool:
+    """Whether a body is HTML: a login page, or a server whose interface lies at another path."""
+    return (
+        raw[:1000].lstrip(b"\xef\xbb\xbf \t\r\n")[:9].lower().startswith((b"<!doctype", b"<html", b"<head", b"<body"))
+    )
+
+
 def printable(text: str) -> str:
     """``text`` with lone surrogates replaced: they fit neither a request nor a database."""
     try:
@@ -179,13 +186,20 @@ def _first_token(logprobs: object) -> TokenChoice | None:
         return None
     rows = first.get("top_logprobs")
     rows = rows if isinstance(rows, list) and rows else [first]
-    pairs = ((row.get("token"), row.get("logprob")) for row in rows if isinstance(row, dict))
-    kept = tuple(
-        (printable(token), float(value))
-        for token, value in pairs
-        if isinstance(token, str) and isinstance(value, int | float) and not math.isnan(value)
-    )
+    pairs = ((row.get("token"), _finite(row.get("logprob"))) for row in rows if isinstance(row, dict))
+    kept = tuple((printable(token), value) for token, value in pairs if isinstance(token, str) and value is not None)
     return TokenChoice(kept) if kept else None
+
+
+def _finite(value: object) -> float | None:
+    """A number as JSON gave it, unless it is none, or none that a float can hold: integers there have no bounds."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 @lru_cache(maxsize=256)

@@ -57,7 +57,15 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")  # NaN and the infinities, which Python would let through
 
 
-_DECODER = json.JSONDecoder(strict=False, parse_constant=_no_constant)  # small models break lines inside of strings
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError("a number past every bound has no JSON form")  # 1e999, which would be written as Infinity
+    return number
+
+
+# not strict: small models break lines inside of strings
+_DECODER = json.JSONDecoder(strict=False, parse_constant=_no_constant, parse_float=_finite)
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:

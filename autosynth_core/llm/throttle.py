@@ -20,6 +20,7 @@ CUTS_A_WINDOW = 3
 COOL_DOWN_S = 0.25  # after a refusal that names no time; doubles while nothing succeeds
 COOL_DOWN_CAP_S = 20.0
 RETRY_AFTER_CAP_S = 300.0  # an endpoint that asks for an hour is asked again sooner
+TOLD_FROM_S = 30.0  # a cool-down so long is told: else a run seems to hang
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Throttle:
     admitted; 25 successes raise it by one, up to the ceiling. Calls that were in flight together are refused together,
     and together they cut the limit three times at most: else one burst would take it to 1 and thousands of
     calls would pass before it recovered. A caller that is cancelled while it waits, or while it holds a
-    slot, gives its place on.
+    slot, gives its place on. ``tell`` is given the seconds of a long cool-down, once.
     """
 
     def __init__(
@@ -45,11 +46,13 @@ class Throttle:
         *,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        tell: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self._ceiling = ceiling
         self._limit = float(ceiling)
         self._clock = clock
         self._sleep = sleep
+        self._tell = tell
         self._held = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._window = 0
@@ -57,6 +60,7 @@ class Throttle:
         self._successes = 0
         self._streak = 0  # windows refused since the last success
         self._cool_until = 0.0
+        self._told_until = 0.0
 
     @property
     def limit(self) -> int:
@@ -101,7 +105,11 @@ class Throttle:
             wait = min(COOL_DOWN_CAP_S, COOL_DOWN_S * 2.0 ** min(self._streak - 1, 10))
         else:
             wait = min(RETRY_AFTER_CAP_S, max(0.0, retry_after_s))
-        self._cool_until = max(self._cool_until, self._clock() + wait)
+        now = self._clock()
+        self._cool_until = max(self._cool_until, now + wait)
+        if wait >= TOLD_FROM_S and now >= self._told_until:
+            self._told_until = self._cool_until
+            self._tell(wait)
 
     async def _acquire(self) -> None:
         if not self._waiting and self._held < self.limit:

@@ -69,9 +69,12 @@ async def _reason(task: Task, sample: Sample, metric: Metric, score: float, judg
 
 
 def experience(tree: Tree, parent: int, most: int = 12) -> list[str]:
-    """What the ancestors, the parent and its children tried and what it did, one line each, oldest first."""
-    related = {*tree.path(parent), *tree.children.get(parent, [])}
-    nodes = [tree.nodes[number] for number in sorted(related) if number != 0]
+    """What the ancestors, the parent and its children tried and what it did, one line each, oldest first.
+
+    What the endpoint left unscored is no experience: nobody knows what it would have done.
+    """
+    related = {*tree.path(parent), *tree.children.get(parent, [])} - {0}
+    nodes = [tree.nodes[number] for number in sorted(related) if tree.nodes[number].state is not NodeState.UNSCORED]
     return [
         f"{node.modification or 'a change without description'} -> {_outcome(tree, node)}" for node in nodes[-most:]
     ]

@@ -16,7 +16,7 @@ from statistics import fmean, pstdev
 from typing import NamedTuple
 
 from autosynth_core.config import Expansion, SampleLimits
-from autosynth_core.errors import AnswerError
+from autosynth_core.errors import AnswerError, TransientFailure
 from autosynth_core.llm import Model
 from autosynth_core.prompts import data_block, render
 from autosynth_core.records import Form, Gate, NodeState, PreflightResult, Proposal, Scope, Task
@@ -71,11 +71,13 @@ def plan_expansion(
 ) -> Plan:
     """The form, operator and target of the next expansion of ``parent``."""
     share = {Expansion.REWRITE: 1.0, Expansion.EDITS: 0.0}.get(expansion, rewrite_share(tree, can_rewrite))
+    if random.random() < share:
+        return Plan(number, parent, Form.REWRITE)
     source = tree.nodes[parent].source
     if source not in tree.options:  # some ten milliseconds of parsing, in which no answer is read
         tree.options[source] = list(_options(source, context))
     options = tree.options[source]
-    if random.random() < share or not options:
+    if not options:
         return Plan(number, parent, Form.REWRITE)
     fresh = _untried(options, tree, parent, in_flight) or options
     value = _operator_values(tree, in_flight)
@@ -89,12 +91,14 @@ def rewrite_share(tree: Tree, can_rewrite: bool | None) -> float:
     """The probability (0..0.5) of a rewrite under ``auto``: how far its pass rate lies above one half.
 
     The pass rate is the mean of a Beta posterior: prior (4, 1) for a model whose probe rewrote a program correctly,
-    (2, 1) for one not tried. A model that failed the probe is never asked to rewrite.
+    (2, 1) for one not tried. A model that failed the probe is never asked to rewrite. What the endpoint kept from
+    being written counts as neither.
     """
     if can_rewrite is False:
         return 0.0
     prior = 4.0 if can_rewrite else 2.0
-    tried = [node for node in tree.nodes.values() if node.form is Form.REWRITE]
+    rewrites = [node for node in tree.nodes.values() if node.form is Form.REWRITE]
+    tried = [node for node in rewrites if node.source or node.state is not NodeState.UNSCORED]
     passed = sum(node.state is not NodeState.BROKEN for node in tried)
     return max(0.0, (prior + passed) / (prior + 1 + len(tried)) - 0.5)
 
@@ -219,7 +223,10 @@ class Conversation:
         self._messages: list[tuple[str, str]] = [("system", render("search_system"))]
 
     async def draft(self) -> Draft:
-        """The first draft, or the next one after ``object_to``. An endpoint that can't be used is raised."""
+        """The first draft, or the next one after ``object_to``.
+
+        Raises TransientFailure where the endpoint gave no answer, which says nothing of the model, and EndpointError.
+        """
         raise NotImplementedError
 
     async def until_passed(self, attempts: int) -> Draft:
@@ -275,6 +282,8 @@ class Rewrite(Conversation):
             answer = await self._optimizer.text(
                 self._messages, scope=self._scope, temperature=0.7, max_tokens=_REWRITE_TOKENS, draw=self._turn_draw
             )
+        except TransientFailure:
+            raise
         except AnswerError as error:
             return _no_proposal(str(error))
         self._messages.append(("assistant", answer))
@@ -314,6 +323,8 @@ class EditWords(Conversation):
         try:
             words = await self._words()
             edit = self._operator.compose(self._source, self._plan.target, words, self._context)
+        except TransientFailure:
+            raise
         except (AnswerError, ValueError) as error:
             return _no_proposal(str(error))
         return await self._checked(

@@ -34,7 +34,8 @@ async def write_first_workflow(
 
     A model that can write programs writes the whole of it; one that can't words the prompt of a plain single-prompt
     workflow. When three attempts fail preflight, the plain workflow made from the task's own words stands in, and
-    its ``modification`` says so.
+    its ``modification`` says so. Raises TransientFailure where the endpoint gave no answer: the run waits for it, as
+    everything grows from the first workflow.
     """
     conversation = (
         _from_nothing(task, optimizer, sandbox, context, scope, draw)

@@ -19,7 +19,7 @@ from random import Random
 from typing import NamedTuple
 
 from autosynth_core.config import RunSettings
-from autosynth_core.errors import AutoSynthError, FirstWorkflowFailed, RunHalted
+from autosynth_core.errors import AutoSynthError, FirstWorkflowFailed, RunHalted, TransientFailure
 from autosynth_core.judging import Noise, Observation, Spread
 from autosynth_core.judging import in_words as noise_in_words
 from autosynth_core.judging.concurrently import concurrently
@@ -192,7 +192,8 @@ class Search:
                 while pending and (len(pending) >= self._settings.workers or number > self._settings.iterations):
                     if self._commit(await pending.popleft()[1]):
                         await self._drain(pending)
-                        return StopReason.CONVERGED
+                        all_tried = number > self._settings.iterations  # then there was nothing left to save
+                        return StopReason.ITERATIONS if all_tried else StopReason.CONVERGED
                 if number > self._settings.iterations:
                     return StopReason.ITERATIONS
                 pending.append((number, asyncio.create_task(self._iteration(number, stored.get(number)))))
@@ -346,7 +347,11 @@ class Search:
 
     async def _child(self, plan: Plan, parent: Node, known: _Known, random: Random) -> _Result:
         parent_samples = self._journal.samples(parent.fingerprint)
-        child = await self._write(plan, parent, parent_samples, known, random)
+        try:
+            child = await self._write(plan, parent, parent_samples, known, random)
+        except TransientFailure as error:  # neither a loss nor a win of what was planned
+            unwritten = Draft(None, PreflightResult(None, Gate.PROPOSAL, str(error)))
+            return _Result(replace(_node(self._run_id, plan, unwritten, known.programs), state=NodeState.UNSCORED))
         node = _node(self._run_id, plan, child.draft, known.programs)
         if child.workflow is None:
             return _Result(node)
@@ -499,7 +504,7 @@ class Search:
 
     def _commit(self, result: _Result) -> bool:
         """Make a finished iteration part of the tree, in order. True when the search has converged with it."""
-        node = self._as_duplicate(result.node)
+        node = result.node if result.stored else self._as_duplicate(result.node)
         if node.number == 0 and result.metrics is not None and self._settings.measure_noise:
             self._spread = spread_from(self._noise(node, result.metrics))
         self._plans.pop(node.number, None)
@@ -602,9 +607,7 @@ def _told(node: Node, score: NodeScore | None) -> str:
     """One line for the feed."""
     who = f"Recipe {node.number}, from recipe {node.parent}"
     if node.number == 0 and score is not None:
-        return (
-            f"The first workflow scores {score.reward.total:.2f} ({score.reward.low:.2f} to {score.reward.high:.2f})."
-        )
+        return f"The first recipe scores {score.reward.total:.2f} ({score.reward.low:.2f} to {score.reward.high:.2f})."
     if score is not None and score.against_parent is not None:
         return (
             f"{who}: {node.modification} Compared with its parent: "

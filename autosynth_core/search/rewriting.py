@@ -30,7 +30,7 @@ _WEAKNESS = Weakness(
 async def tries_rewriting(optimizer: Model, sandbox: Sandbox, scope: Scope) -> bool:
     """Whether the model adds two stages to a plain workflow so that every check passes, with one repair at most.
 
-    Raises EndpointError, BudgetReached and RunHalted; an unusable answer is a failed exercise.
+    Raises TransientFailure, EndpointError, BudgetReached and RunHalted; an unusable answer is a failed exercise.
     """
     source = plain_workflow(_TASK)
     conversation = Rewrite(

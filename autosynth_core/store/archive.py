@@ -16,10 +16,12 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import keyword
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
+from itertools import islice
 from typing import Any, NamedTuple
 
 from autosynth_core.errors import InputError
@@ -51,8 +53,16 @@ MAX_PACKED = 256 * 2**20  # bytes
 MAX_UNPACKED = 2**30  # bytes
 MAX_LINE = 64 * 2**20  # bytes
 MAX_ROWS = 2_000_000
+MAX_PARTS = 2_000_000  # strings, commas and brackets of one stored JSON text; parsed, each may take 60 bytes
+MAX_COUNT = 10**9  # of tokens, milliseconds, nodes; what an endpoint reports is held to the same
+MAX_USD = 10**10  # of one call: so many tokens at the highest price that a price file may give
+MAX_TIME = 10**11  # seconds since the epoch, the year 5138
+MAX_WEIGHT = 10**6
 
 Check = Callable[[Any], bool]
+
+_NAME = re.compile("[A-Za-z][A-Za-z0-9_]{0,39}")
+_TOKENS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[,\[{]', re.DOTALL)  # possessive: it never looks back
 
 _FOREIGN = "This is no project archive; choose a file that was exported from a project."
 _DAMAGED = "The archive is cut off or damaged; export the project again."
@@ -71,8 +81,20 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= 200
 
 
-def _is_count(value: Any) -> bool:
+def _is_id(value: Any) -> bool:
     return type(value) is int and 0 <= value < 2**63
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= MAX_COUNT
+
+
+def _is_time(value: Any) -> bool:
+    return _is_number(value) and abs(value) <= MAX_TIME
+
+
+def _is_usd(value: Any) -> bool:
+    return _is_number(value) and 0 <= value <= MAX_USD
 
 
 def _is_number(value: Any) -> bool:
@@ -101,19 +123,22 @@ def _reads(read: Callable[[str], object]) -> Check:
 
     def check(value: Any) -> bool:
         try:
-            return isinstance(value, str) and read(value) is not False
+            return isinstance(value, str) and _is_small(value, MAX_PARTS) and read(value) is not False
         except (ValueError, TypeError, KeyError, IndexError, RecursionError, InputError):
             return False
 
     return check
 
 
+def _is_small(text: str, most: int) -> bool:
+    """Whether a JSON text has at most so many strings, commas and brackets: it is told before the text is parsed."""
+    if sum(map(text.count, '",[{')) <= most:
+        return True
+    return next(islice(_TOKENS.finditer(text), most, None), None) is None
+
+
 def _object(stored: str) -> bool:
     return isinstance(json.loads(stored), dict)
-
-
-def _object_or_nothing(stored: str) -> bool:
-    return not stored or _object(stored)
 
 
 def _object_of_texts(stored: str) -> bool:
@@ -128,18 +153,32 @@ def _texts(stored: str) -> bool:
 
 def _task(stored: str) -> bool:
     seeds = [*(task := rows.task_from_json(stored)).search_seeds, *task.sealed_seeds]
-    return bool(task.search_seeds) and len({tuple(sorted(seed.values)) for seed in seeds}) == 1
+    alike = bool(task.search_seeds) and len({tuple(sorted(seed.values)) for seed in seeds}) == 1
+    outputs = [field.name for field in task.output_fields]
+    return alike and bool(outputs) and len(set(outputs)) == len(outputs) and _plain([*task.seed_fields, *outputs])
+
+
+def _plain(names: Iterable[str]) -> bool:
+    """Whether they are what a task file may call its fields: programs, prompts and tables are made with them."""
+    return all(_NAME.fullmatch(name) and not keyword.iskeyword(name) for name in names)
+
+
+def _brief(stored: str) -> bool:
+    """A run's own copy of its task must be as sound as the project's."""
+    brief = json.loads(stored) if stored else {}
+    return isinstance(brief, dict) and (not isinstance(brief.get("task"), str) or _task(brief["task"]))
 
 
 def _metrics(stored: str) -> bool:
     metrics = rows.metrics_from_json(stored).metrics
-    return bool(metrics) and all(
+    sound = all(
         all(isinstance(part, str) for part in (metric.name, metric.description, metric.low, metric.high))
         and _is_number(metric.weight)
-        and metric.weight >= 0
+        and 0 <= metric.weight <= MAX_WEIGHT
         and isinstance(metric.anchor, bool)
         for metric in metrics
     )
+    return sound and any(metric.weight > 0 for metric in metrics)  # a mean divides by the weights' sum
 
 
 def _criteria(stored: str) -> bool:
@@ -181,8 +220,8 @@ class _Kind(NamedTuple):
 
 
 _KINDS: Mapping[str, _Kind] = {
-    "project": _Kind("projects", {"task": _reads(_task), "created": _is_number}, "id = ?"),
-    "anchors": _Kind("anchors", {"metrics": _reads(_criteria), "at": _is_number}, "project_id = ?"),
+    "project": _Kind("projects", {"task": _reads(_task), "created": _is_time}, "id = ?"),
+    "anchors": _Kind("anchors", {"metrics": _reads(_criteria), "at": _is_time}, "project_id = ?"),
     "run": _Kind(
         "runs",
         {
@@ -191,9 +230,9 @@ _KINDS: Mapping[str, _Kind] = {
             "settings": _reads(_object),
             "state": _is_one_of(RunState),
             "reason": _is_text,
-            "created": _is_number,
-            "finished": _or_none(_is_number),
-            "brief": _reads(_object_or_nothing),
+            "created": _is_time,
+            "finished": _or_none(_is_time),
+            "brief": _reads(_brief),
         },
         "project_id = ? ORDER BY created, rowid",
     ),
@@ -277,10 +316,10 @@ _KINDS: Mapping[str, _Kind] = {
             "seeds": _reads(_texts),
         },
     ),
-    "race": _Kind("races", {"run_id": _is_name, "at": _is_number, "result": _reads(_race)}),
+    "race": _Kind("races", {"run_id": _is_name, "at": _is_time, "result": _reads(_race)}),
     "event": _Kind(
         "events",
-        {"run_id": _is_name, "at": _is_number, "kind": _is_text, "message": _is_text, "node": _or_none(_is_count)},
+        {"run_id": _is_name, "at": _is_time, "kind": _is_text, "message": _is_text, "node": _or_none(_is_count)},
     ),
     "feedback": _Kind(
         "feedback",
@@ -291,13 +330,13 @@ _KINDS: Mapping[str, _Kind] = {
             "reasons": _reads(_texts),
             "comment": _is_text,
             "edited": _or_none(_reads(_object)),
-            "at": _is_number,
+            "at": _is_time,
         },
     ),
     "call": _Kind(
         "calls",
         {
-            "id": _is_count,
+            "id": _is_id,
             "key": _is_name,
             "run_id": _or_none(_is_name),
             "model": _is_text,
@@ -305,9 +344,9 @@ _KINDS: Mapping[str, _Kind] = {
             "finish_reason": _is_text,
             "prompt_tokens": _or_none(_is_count),
             "completion_tokens": _or_none(_is_count),
-            "usd": _or_none(lambda value: _is_number(value) and value >= 0),
+            "usd": _or_none(_is_usd),
             "ms": _is_count,
-            "at": _is_number,
+            "at": _is_time,
             "first_token": _or_none(_reads(_first_token)),
             "request": _reads(_request),
             "answer": _is_text,
@@ -317,7 +356,7 @@ _KINDS: Mapping[str, _Kind] = {
     "call use": _Kind(
         "call_uses",
         {
-            "call_id": _is_count,
+            "call_id": _is_id,
             "run_id": _is_name,
             "purpose": _is_text,
             "node": _or_none(_is_count),
@@ -325,10 +364,11 @@ _KINDS: Mapping[str, _Kind] = {
             "paid": _is_flag,
         },
     ),
-    "call failure": _Kind(
-        "call_failures", {"run_id": _is_name, "kind": _is_text, "detail": _is_text, "at": _is_number}
-    ),
+    "call failure": _Kind("call_failures", {"run_id": _is_name, "kind": _is_text, "detail": _is_text, "at": _is_time}),
 }
+
+
+_LINE_PARTS = 3 * max(len(kind.columns) for kind in _KINDS.values())
 
 
 # --- export -------------------------------------------------------------------------------------------------------
@@ -510,11 +550,17 @@ def _lines(data: bytes) -> Iterator[Any]:
                 size += len(line)
                 if len(line) > MAX_LINE or size > MAX_UNPACKED:
                     raise InputError(_TOO_LARGE)
-                yield json.loads(line, parse_constant=_no_number)
+                yield _read(line.decode("utf-8"))
     except gzip.BadGzipFile as error:
         raise InputError(_FOREIGN) from error
     except (EOFError, zlib.error, ValueError, RecursionError) as error:
         raise InputError(_DAMAGED) from error
+
+
+def _read(line: str) -> Any:
+    if not _is_small(line, _LINE_PARTS):  # a row is flat: a kind, then texts and numbers
+        raise InputError(_DAMAGED)
+    return json.loads(line, parse_constant=_no_number)
 
 
 def _no_number(name: str) -> float:

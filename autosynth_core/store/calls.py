@@ -81,7 +81,7 @@ class Calls:
         """What the run has paid for, what it got from the log, and what failed."""
         with self._db.snapshot() as db:
             paid = db.put(
-                "SELECT count(*), ifnull(sum(prompt_tokens), 0), ifnull(sum(completion_tokens), 0), total(usd), "
+                "SELECT count(*), total(prompt_tokens), total(completion_tokens), total(usd), "  # sum() may overflow
                 "count(*) - count(usd) FROM calls WHERE run_id = ?",
                 (run_id,),
             ).fetchone()
@@ -91,7 +91,7 @@ class Calls:
             ).fetchall()
         calls, prompt_tokens, completion_tokens, usd, unpriced = paid
         by_kind = {rows.text(kind): count for kind, count in failures}
-        return Usage(calls, cached[0], prompt_tokens, completion_tokens, usd, unpriced, by_kind)
+        return Usage(calls, cached[0], int(prompt_tokens), int(completion_tokens), usd, unpriced, by_kind)
 
     def put_capabilities(self, capabilities: Capabilities) -> None:
         """Remember what an endpoint's model can do, in place of what was known before."""

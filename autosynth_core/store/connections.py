@@ -67,13 +67,25 @@ class Connections:
         self._writing = threading.Lock()
         self._closed = False
         self._immutable = False
-        self._prepare_place()
+        try:
+            self._prepare_place()
+        except OSError as error:  # a name that is too long, a folder that may not be looked into
+            raise StoreError(f"{path} can't be looked up ({error.strerror}); choose another place.") from error
         with self._named_errors(), ExitStack() as on_failure:
             connection = self._first_connection()
             on_failure.callback(connection.close)
             self._prepare_file(connection)
+            self._file = _identity(self.path)
             self._idle.append(connection)
             on_failure.pop_all()
+
+    def require_file(self) -> None:
+        """Raise StoreError when the file that was opened lies no longer at its path: what is written is lost."""
+        if _identity(self.path) != self._file:
+            raise StoreError(
+                f"The database is gone; {self.path} was deleted, moved or replaced while in use. "
+                "Put it back and resume."
+            )
 
     def close(self) -> None:
         """Close the idle connections; those lent out are closed when they come back."""
@@ -121,6 +133,7 @@ class Connections:
         try:
             connection = self._idle.pop()
         except IndexError:
+            self.require_file()  # else an empty database would be made in its place
             connection = self._connect()
         try:
             yield connection
@@ -242,6 +255,15 @@ class Connections:
         if code == sqlite3.SQLITE_CONSTRAINT:
             return StoreError(f"The database {self.path} has no such project or run any more; reload and try again.")
         return StoreError(f"The database {self.path} can't be used ({error}); check the file and its disk.")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells the file at ``path`` from another one there; None when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _known_migrations() -> set[str]:

@@ -121,7 +121,7 @@ class Projects:
         with self._db.read() as db:
             row = db.put(f"SELECT {rows.RUN} FROM runs WHERE id = ?", (run_id,)).fetchone()
         if row is None:
-            raise InputError(f"There is no run {run_id!r}; choose one from the project's runs.")
+            raise InputError(f"There is no run {run_id!r}; choose one of those that are listed.")
         return rows.read_run(row)
 
     def runs(self, project_id: str | None = None, kind: RunKind | None = None) -> list[Run]:

@@ -64,6 +64,10 @@ class Store(Projects, Tree, Calls, Waiting):
         """Where the database lies."""
         return self._db.path
 
+    def require_file(self) -> None:
+        """Raise StoreError when the database file was deleted, moved or replaced since it was opened."""
+        self._db.require_file()
+
     def close(self) -> None:
         self._db.close()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from autosynth_core.views.estimate import Estimate, estimate
 from autosynth_core.views.node import NodeView, SampleView, node
 from autosynth_core.views.projects import ProjectCard, RoundView, projects, rounds, searches
-from autosynth_core.views.runs import BestPoint, RunHeader, best_so_far, feed, header
+from autosynth_core.views.runs import BestPoint, Gain, RunHeader, best_so_far, feed, header
 from autosynth_core.views.settings import in_words
 from autosynth_core.views.tree import TreeNode, TreeView, tree
 from autosynth_core.views.yardstick import NoiseView, RaceView, VersionView, Yardstick, yardstick
@@ -17,6 +17,7 @@ from autosynth_core.views.yardstick import NoiseView, RaceView, VersionView, Yar
 __all__ = [
     "BestPoint",
     "Estimate",
+    "Gain",
     "NodeView",
     "NoiseView",
     "ProjectCard",

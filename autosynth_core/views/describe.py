@@ -206,12 +206,13 @@ def missing(task: Task) -> str | None:
 
 def incomplete(task: Task) -> str | None:
     """The part of ``missing`` that is quick to tell also for many thousands of inputs."""
+    seeds = (*task.search_seeds, *task.sealed_seeds)
     needed = [name for name, value in _needed(task) if not value]
+    if len(seeds) < ENOUGH_INPUTS:
+        more = "" if not seeds else f"{ENOUGH_INPUTS - len(seeds)} more of "
+        needed.append(f"{more}at least {ENOUGH_INPUTS} inputs to write from")
     if needed:
         return f"Still needed: {', '.join(needed)}."
-    seeds = (*task.search_seeds, *task.sealed_seeds)
-    if len(seeds) < ENOUGH_INPUTS:
-        return f"Still needed: {ENOUGH_INPUTS - len(seeds)} more inputs to write from ({ENOUGH_INPUTS} at least)."
     if any(not value for seed in seeds for value in seed.values.values()):
         return "Some inputs have an empty cell; fill it in or delete the row."
     fields = set(task.seed_fields)

@@ -9,6 +9,7 @@ import difflib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from autosynth_core.errors import InputError
 from autosynth_core.judging import score_rows, seed_scores
@@ -51,6 +52,17 @@ class NodeView:
     samples: tuple[SampleView, ...]
     workflow_verdicts: tuple[Verdict, ...]
     calls: tuple[CallRow, ...]
+
+    @property
+    def own_score(self) -> float | None:
+        """The samples' mean by the criteria they were judged by, 1..5; None where nothing was read.
+
+        The score in ``score`` is carried over to the first recipe's criteria, so that recipes can be compared. A sample
+        that the recipe's own code failed to make counts 1, as there.
+        """
+        lowest = [1.0 for view in self.samples if view.sample.state is SampleState.WORKFLOW_FAILED]
+        read = [view.mean for view in self.samples if view.mean is not None]
+        return fmean(lowest + read) if read else None
 
 
 def node(store: Store, run_id: str, number: int) -> NodeView:

@@ -5,24 +5,49 @@ Owns what is counted and how the time left is guessed. Leaves scores to ``scored
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
 from autosynth_core.config import RoundSettings, RunSettings
-from autosynth_core.records import Command, Event, Node, NodeState, Run, RunKind, RunState, Standing, Usage
-from autosynth_core.search.scores import NodeScore
+from autosynth_core.judging import difference, seed_scores
+from autosynth_core.records import Command, Comparison, Event, Node, NodeState, Run, RunKind, RunState, Standing, Usage
+from autosynth_core.search.scores import NodeScore, with_failures
 from autosynth_core.store import Store
 from autosynth_core.views import words
 from autosynth_core.views.scored import ScoredRun, scored_run
 from autosynth_core.views.settings import read_settings
 
-__all__ = ["BestPoint", "RunHeader", "best_so_far", "feed", "header", "time_left"]
+__all__ = ["BestPoint", "Gain", "RunHeader", "best_so_far", "feed", "header", "time_left"]
 
 _USED = (Standing.IN_FORCE, Standing.RELEASED)
 _PACE_OVER = 12  # finished recipes that the pace is measured over
+_STOP_WITHIN = 20  # events in which a stop under way is looked for; little else is told behind it
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """The best recipe against the first.
+
+    ``reward`` is in 0..1, ``samples`` and ``workflow`` in points of the 1..5 scale. The verdict is on the samples of
+    the two under the same criteria on the same inputs; can't tell where they have too few of those in common. The
+    workflow part has no uncertainty of its own.
+    """
+
+    reward: float
+    samples: float
+    workflow: float
+    verdict: Comparison
+
+    @property
+    def in_words(self) -> str:
+        """Part by part, with what the judge could tell of the samples."""
+        return (
+            f"samples {self.samples:+.2f} points ({words.verdict(self.verdict)}), recipe {self.workflow:+.2f} points, "
+            f"each of 5; together {self.reward:+.2f} in reward"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +69,7 @@ class RunHeader:
     unscored: int
     first: NodeScore | None
     best: NodeScore | None
+    gain: Gain | None  # None while there are no two recipes to compare
     usage: Usage
     budget_usd: float | None
     budget_tokens: int | None
@@ -88,7 +114,6 @@ def header(store: Store, run_id: str) -> RunHeader:
     if run.state is RunState.RUNNING:
         left = time_left(_finish_times(store.events(run_id, newest=True), scored.nodes, run), done, planned)
     states = Counter(node.state for node in scored.nodes.values())
-    pending = store.pending(run_id) if run.state in words.ACTIVE else ()
     settings = read_settings(run)
     return RunHeader(
         run_id=run.id,
@@ -96,9 +121,9 @@ def header(store: Store, run_id: str) -> RunHeader:
         title=store.project(run.project_id).task.title,
         kind=run.kind,
         state=run.state,
-        in_words=words.run_state(run),
+        in_words=words.run_state(run, settings),
         reason=run.reason if run.state is RunState.FAILED else "",
-        asked=pending[-1].command if pending else None,
+        asked=_asked(store, run) if run.state in words.ACTIVE else None,
         done=done,
         planned=planned,
         broken=states[NodeState.BROKEN],
@@ -106,6 +131,7 @@ def header(store: Store, run_id: str) -> RunHeader:
         unscored=states[NodeState.UNSCORED],
         first=scored.scores.get(0),
         best=scored.scores[scored.best] if scored.best is not None else None,
+        gain=_gain(store, run_id, scored),
         usage=store.usage(run_id),
         budget_usd=settings.budget_usd,
         budget_tokens=settings.budget_tokens if isinstance(settings, RunSettings) else None,
@@ -115,6 +141,52 @@ def header(store: Store, run_id: str) -> RunHeader:
             {entry.metric_set.version for entry in store.metric_sets(run_id) if entry.standing in _USED}
         ),
     )
+
+
+def _asked(store: Store, run: Run) -> Command | None:
+    """What a person asked for last and waits for. A stop is waited for until the calls under way have ended."""
+    if pending := store.pending(run.id):
+        return pending[-1].command
+    lease = store.lease(run.id)
+    if lease is None:
+        return None
+    latest = store.events(run.id, limit=_STOP_WITHIN, newest=True)
+    stopping = any(event.kind == "stop" and event.at >= lease.acquired for event in latest)
+    return Command.STOP if stopping else None
+
+
+def _gain(store: Store, run_id: str, scored: ScoredRun) -> Gain | None:
+    if not scored.best or 0 not in scored.scores:
+        return None
+    best, first = scored.scores[scored.best], scored.scores[0]
+    return Gain(
+        best.reward.total - first.reward.total,
+        best.sample_score - first.sample_score,
+        best.workflow_score - first.workflow_score,
+        _against_first(store, run_id, scored, scored.best),
+    )
+
+
+def _against_first(store: Store, run_id: str, scored: ScoredRun, number: int) -> Comparison:
+    """Paired under the criteria by which both were judged on the most inputs."""
+    against = scored.scores[number].against_parent
+    if scored.nodes[number].parent == 0 and against is not None:
+        return against.verdict
+    failed = store.failed_seeds(run_id)
+
+    def seeds(fingerprint: str) -> dict[str, dict[str, float]]:
+        rows = defaultdict(list)
+        for row in store.sample_scores(run_id, fingerprint=fingerprint, judge=scored.judge):
+            rows[row.version].append(row)
+        read = {version: metrics for version in rows if (metrics := store.metric_set(version)) is not None}
+        return {
+            version: with_failures(seed_scores(rows[version], metrics), failed.get(fingerprint, ()))
+            for version, metrics in read.items()
+        }
+
+    own, first = seeds(scored.nodes[number].fingerprint), seeds(scored.nodes[0].fingerprint)
+    pairs = [difference(own[version], first[version]) for version in sorted(own.keys() & first.keys())]
+    return max(pairs, key=lambda pair: pair.n).verdict if pairs else Comparison.CANT_TELL
 
 
 def _progress(store: Store, run: Run, scored: ScoredRun) -> tuple[int, int]:

@@ -35,7 +35,6 @@ def read_settings(run: Run) -> RunSettings | RoundSettings:
 def in_words(run: Run) -> str:
     """A run's state in words for a list, also of a run that can't be read."""
     try:
-        read_settings(run)
+        return words.run_state(run, read_settings(run))
     except InputError:
         return UNREADABLE
-    return words.run_state(run)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 
+from autosynth_core.config import RoundSettings, RunSettings
 from autosynth_core.judging.reward import Difference
-from autosynth_core.records import Comparison, NodeState, Rating, Run, RunState, StopReason
+from autosynth_core.records import Comparison, Event, NodeState, Rating, Run, RunState, StopReason, VerdictMethod
 
 __all__ = [
     "ACTIVE",
@@ -21,9 +22,16 @@ __all__ = [
     "duration",
     "fetched",
     "field_label",
+    "how_ended",
+    "many",
+    "method",
     "money",
     "node_state",
+    "purpose",
     "run_state",
+    "span",
+    "told",
+    "verdict",
 ]
 
 ACTIVE = frozenset({RunState.QUEUED, RunState.RUNNING, RunState.PAUSED})
@@ -34,12 +42,12 @@ _RUN_STATES = {
     RunState.RUNNING: "Running",
     RunState.PAUSED: "Paused",
     RunState.STOPPED: "Stopped by you",
-    RunState.INTERRUPTED: "Interrupted when the app closed; nothing was lost, press Resume to go on",
+    RunState.INTERRUPTED: "Interrupted when the program ended; nothing was lost, and it can go on",
     RunState.FINISHED: "Finished",
     RunState.FAILED: "Stopped by a problem",
 }
 _STOPS = {
-    StopReason.CONVERGED: "Finished: more recipes would hardly have helped",
+    StopReason.CONVERGED: "Finished: the best recipes hardly gained any more",
     StopReason.ITERATIONS: "Finished: all planned recipes were tried",
     StopReason.BUDGET: "Finished: the budget is used up",
 }
@@ -67,8 +75,39 @@ REASONS = (
 """Reasons a teacher can tap on a sample."""
 
 
-def run_state(run: Run) -> str:
-    """A run's state in words; a finished run says why it finished."""
+_TOLD = {  # what the engine writes at a run's end
+    "converged": _STOPS[StopReason.CONVERGED],
+    "iterations used": _STOPS[StopReason.ITERATIONS],
+    "budget used": _STOPS[StopReason.BUDGET],
+    "samples made": "Finished: the samples are there",
+    "stopped by you": "Stopped by you",
+    "the program ended; resume to go on": "Interrupted when the program ended; nothing was lost",
+}
+_PURPOSES = {
+    "propose": "write a recipe",
+    "repair": "mend a recipe",
+    "sample": "write a sample",
+    "verdict": "judge a sample",
+    "workflow verdict": "judge the recipe itself",
+    "second judge": "judge a sample, second judge",
+    "metrics": "write the judging criteria",
+    "reason": "say what was weak",
+    "probe": "try what the model can do",
+}
+_METHODS = {
+    VerdictMethod.EXPECTED: "the mean of the scores the judge considered, by their probabilities",
+    VerdictMethod.SAMPLED: "the mean of scores the judge was asked for several times",
+}
+_ENDS = {"ok": "complete", "truncated": "cut off at its length", "empty": "without text"}
+
+
+def run_state(run: Run, settings: RunSettings | RoundSettings | None = None) -> str:
+    """A run's state in words; a finished run says why it finished, and by which rule where its settings are given."""
+    if run.state is RunState.FINISHED and run.reason == StopReason.CONVERGED and isinstance(settings, RunSettings):
+        return (
+            f"Finished: the best three gained less than {settings.epsilon:g} over the last "
+            f"{count(settings.patience, 'recipe')}, as far as can be told"
+        )
     if run.state is RunState.FINISHED and run.reason in set(StopReason):
         return _STOPS[StopReason(run.reason)]
     return _RUN_STATES[run.state]
@@ -76,6 +115,33 @@ def run_state(run: Run) -> str:
 
 def node_state(state: NodeState) -> str:
     return _NODE_STATES[state]
+
+
+def told(event: Event) -> str:
+    """An event as a teacher reads it: the engine's short words for the end of a run become those of ``run_state``."""
+    state, _, reason = event.message.removesuffix(".").partition(": ")
+    ends = event.kind in set(RunState) and state.lower() == event.kind
+    return f"{_TOLD[reason]}." if ends and reason in _TOLD else event.message
+
+
+def purpose(name: str) -> str:
+    """What a model was called for; a name that has no words here as it is."""
+    return _PURPOSES.get(name, name)
+
+
+def method(name: VerdictMethod) -> str:
+    """How a score came about."""
+    return _METHODS[name]
+
+
+def how_ended(status: str) -> str:
+    """Why an answer ended, from the endpoint's word for it."""
+    return _ENDS.get(status, status)
+
+
+def verdict(comparison: Comparison) -> str:
+    """A comparison in brackets behind a number."""
+    return "can't tell, may be chance" if comparison is Comparison.CANT_TELL else comparison.value
 
 
 def compared(difference: Difference | None, parent: int | None) -> str:
@@ -108,6 +174,21 @@ def duration(seconds: float | None) -> str:
     return f"about {seconds / 3600:.1f} hours"
 
 
+def span(low: float, high: float) -> str:
+    """A time that may be anything from ``low`` to ``high`` seconds; steps of five minutes beyond twenty."""
+    if high < 90:
+        return "a minute or less"
+    first, last = (_coarse(seconds / 60) for seconds in (low, high))
+    if last < 90:
+        return f"{first} to {last} minutes" if first < last else f"about {last} minutes"
+    start = f"{first} minutes" if first < 90 else f"{first / 60:.1f}"
+    return f"{start} to {last / 60:.1f} hours"
+
+
+def _coarse(minutes: float) -> int:
+    return max(1, round(minutes)) if minutes < 20 else 5 * round(minutes / 5)
+
+
 def ago(then: float, now: float) -> str:
     """How long ago something was; both in UTC seconds."""
     passed = max(0.0, now - then)
@@ -130,6 +211,13 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def many(number: int) -> str:
+    """A large number, coarse."""
+    if number < 10_000:
+        return f"{number:,}"
+    return f"{round(number, -3):,}" if number < 950_000 else f"{number / 1e6:.1f} million"
+
+
 def field_label(name: str) -> str:
     """A field's name as a heading: ``student_belief`` becomes ``Student belief``."""
     words = name.replace("_", " ").strip()
@@ -138,5 +226,5 @@ def field_label(name: str) -> str:
 
 def fetched(message: str) -> float | None:
     """How much of the built-in model is there (0..1), from an event's words; None where it speaks of something else."""
-    found = re.match(r"Fetching the embedded model, (\d{1,3})%", message)
+    found = re.match(r"Fetching the (?:built-in|embedded) model, (\d{1,3})%", message)
     return int(found.group(1)) / 100 if found else None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from autosynth_core.workflow.baseline import output_schema, plain_workflow
 from autosynth_core.workflow.contract import ALLOWED_MODULES, HOST_FUNCTIONS, contract_text
-from autosynth_core.workflow.export import export_script
+from autosynth_core.workflow.export import SCRIPT_MARK, export_script, why_not_exported
 from autosynth_core.workflow.fingerprint import fingerprint
 from autosynth_core.workflow.hostcall import Host
 from autosynth_core.workflow.output import Output, check_output
@@ -17,6 +17,7 @@ from autosynth_core.workflow.sandbox import Job, Outcome, Sandbox
 __all__ = [
     "ALLOWED_MODULES",
     "HOST_FUNCTIONS",
+    "SCRIPT_MARK",
     "Host",
     "Job",
     "Outcome",
@@ -29,4 +30,5 @@ __all__ = [
     "output_schema",
     "plain_workflow",
     "preflight",
+    "why_not_exported",
 ]

@@ -1,8 +1,8 @@
 """What a proposed workflow must pass before a model is called for it, in order of cost.
 
-Owns the order of the gates and what the dry run looks for. The syntax tree is read in ``static``, types are checked and
-code is run in ``sandbox``. A reason is one or a few plain sentences that a model can act on. The last gate, one real
-sample, is the caller's, who has the models.
+Owns the order of the gates and what the dry run looks for. The syntax tree is read in ``static`` and ``reach``, types
+are checked and code is run in ``sandbox``. A reason is one or a few plain sentences that a model can act on. The last
+gate, one real sample, is the caller's, who has the models.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from autosynth_core.config import SampleLimits
 from autosynth_core.records import Gate, PreflightResult, Task, Workflow
 from autosynth_core.workflow.dryrun import dry_run
 from autosynth_core.workflow.fingerprint import fingerprint
+from autosynth_core.workflow.reach import check_reach
 from autosynth_core.workflow.sandbox import Sandbox
 from autosynth_core.workflow.static import check_prompts, check_signature
 from autosynth_core.workflow.syntax import MAX_BYTES, parse, size
@@ -41,7 +42,7 @@ async def preflight(
     workflow = Workflow(source, fingerprint(source))
     static: tuple[tuple[Gate, Callable[[], str]], ...] = (
         (Gate.DUPLICATE, lambda: _duplicate(workflow.fingerprint, known)),
-        (Gate.SIGNATURE, lambda: check_signature(tree)),
+        (Gate.SIGNATURE, lambda: check_signature(tree) or check_reach(tree)),
         (Gate.PROMPTS, lambda: check_prompts(tree, task.seed_fields)),
     )
     for gate, check in static:

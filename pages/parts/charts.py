@@ -95,7 +95,8 @@ def _scored_nodes(nodes: Sequence[TreeNode]) -> dict[str, object]:
             "colorscale": _SCALE,
             "cmin": min(rewards, default=0.0),
             "cmax": max(max(rewards, default=1.0), min(rewards, default=0.0) + 0.01),
-            "colorbar": {"title": {"text": "Reward"}, "thickness": 12, "len": 0.9, "tickformat": ".2f"},
+            # thin, and without a title: beside it the circles need the room, and the caption names what colour is
+            "colorbar": {"thickness": 8, "len": 0.9, "tickformat": ".2f", "nticks": 4, "outlinewidth": 0, "xpad": 2},
             "line": {
                 "color": [_ACCENT if node.on_best_path else "rgba(255,255,255,0.9)" for node in nodes],
                 "width": [3 if node.on_best_path else 1 for node in nodes],

@@ -11,12 +11,14 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from autosynth_core import engine
+from autosynth_core.config import ModelSettings
+from autosynth_core.engine.models import OPENAI_DEFAULT
 from autosynth_core.llm.embedded import DEFAULT_MODEL, installed
 from autosynth_core.llm.endpoint import Endpoint, resolve
 from pages.parts.session import store
 from pages.parts.text import plain
 
-__all__ = ["endpoint", "model_note", "warn_if_embedded"]
+__all__ = ["by_role", "endpoint", "model_note", "warn_if_embedded"]
 
 
 def endpoint() -> Endpoint | None:
@@ -30,7 +32,16 @@ def model_note() -> None:
     if place is None:
         st.caption("Model: the small built-in one, for trying things out. You can connect a better one in Settings.")
     else:
-        st.caption(f"Model: {plain(urlsplit(place.base_url).netloc)}")
+        chosen = dict.fromkeys(by_role(place, engine.load_models(store())).values())
+        name = ", ".join(name or "the service's first model" for name in chosen)
+        st.caption(plain(f"Model: {name} at {urlsplit(place.base_url).netloc}"))
+
+
+def by_role(place: Endpoint, models: ModelSettings) -> dict[str, str]:
+    """The model of each role but the second judge, as far as it is known before the service is asked: else ""."""
+    first = next(filter(None, (models.optimizer, models.evaluator, models.generator)), "")
+    default = first or (OPENAI_DEFAULT if place.base_url.startswith("https://api.openai.com/") else "")
+    return {name: getattr(models, name) or default for name in ("generator", "optimizer", "evaluator")}
 
 
 def warn_if_embedded() -> bool:

@@ -9,10 +9,10 @@ import streamlit as st
 
 from autosynth_core import engine
 from autosynth_core.errors import InputError
-from autosynth_core.records import NodeState, SampleState, Task, Verdict
+from autosynth_core.records import Node, NodeState, SampleState, Task, Verdict
 from autosynth_core.store import CallRow
 from autosynth_core.views import NodeView, SampleView, node, tree, words
-from autosynth_core.workflow.export import export_script
+from autosynth_core.workflow import export_script, why_not_exported
 from pages.parts.output import input_line, show_input, show_output
 from pages.parts.session import parameter, store
 from pages.parts.text import clean, plain, prose, short
@@ -20,6 +20,7 @@ from pages.parts.text import clean, plain, prose, short
 __all__ = ["node_view"]
 
 _CALLS_SHOWN = 200
+_ROW_PX = 76  # a row has room for three lines
 
 
 def node_view(run_id: str) -> None:
@@ -84,18 +85,36 @@ def _heading(seen: NodeView, task: Task, run_id: str) -> None:
             f"{seen.score.sample_score:.2f} and recipe {seen.score.workflow_score:.2f} out of 5, on "
             f"{words.count(worth.n, 'input')}."
         )
+        _own_yardstick(seen)
     else:
         st.caption(plain(words.node_state(this.state).capitalize()))
     if this.source and this.fingerprint:
-        st.download_button(
-            "Download this recipe",
-            data=lambda: export_script(this.source, task),
-            file_name=f"recipe-{this.number}-{run_id}.py",
-            mime="text/x-python",
-            icon=":material/download:",
-            on_click="ignore",
-            help="A Python program that writes material with this recipe, with any OpenAI-compatible model.",
-        )
+        _download(this, task, run_id)
+
+
+def _download(this: Node, task: Task, run_id: str) -> None:
+    if reason := why_not_exported(this.source):
+        st.caption(plain(f"This recipe {reason}; choose another to download."))
+        return
+    st.download_button(
+        "Download this recipe",
+        data=lambda: export_script(this.source, task),
+        file_name=f"recipe-{this.number}-{run_id}.py",
+        mime="text/x-python",
+        icon=":material/download:",
+        on_click="ignore",
+        help="A Python program that writes material with this recipe, with any OpenAI-compatible model.",
+    )
+
+
+def _own_yardstick(seen: NodeView) -> None:
+    """Why the tabs below may show another mean than the line above."""
+    if seen.score is None or seen.own_score is None or f"{seen.own_score:.2f}" == f"{seen.score.sample_score:.2f}":
+        return
+    st.caption(
+        f"Samples: {seen.score.sample_score:.2f} on the first recipe's yardstick, by which recipes are compared; "
+        f"{seen.own_score:.2f} by the criteria of its own time, which the tabs below show."
+    )
 
 
 def _what_changed(seen: NodeView) -> None:
@@ -169,10 +188,10 @@ def _verdicts(seen: NodeView) -> None:
             st.caption(f"5: {plain(metric.high)}")
     headings = _headings(seen)
     st.markdown("**Sample by sample**")
-    st.dataframe(pd.DataFrame([_verdict_row(view, headings) for view in seen.samples]), hide_index=True)
+    _table([_verdict_row(view, headings) for view in seen.samples])
     if others := [row for view in seen.samples for row in _other_rows(view, headings)]:
         st.markdown("**Another judge on the same samples** (not in the scores)")
-        st.dataframe(pd.DataFrame(others), hide_index=True)
+        _table(others)
     if seen.workflow_verdicts:
         st.markdown("**The recipe itself**")
         rows = [
@@ -184,7 +203,22 @@ def _verdicts(seen: NodeView) -> None:
     methods = sorted({verdict.method for view in seen.samples for verdict in view.verdicts})
     judges = sorted({clean(verdict.judge) for view in seen.samples for verdict in view.verdicts})  # of the scores
     if judges:
-        st.caption(plain(f"Judge: {', '.join(judges)}. How: {', '.join(methods)}."))
+        st.caption(plain(f"Judge: {', '.join(judges)}. Each score is {'; or '.join(map(words.method, methods))}."))
+
+
+def _table(rows: list[dict[str, object]]) -> None:
+    """Scores with the means first: at the right end many criteria would push them out of sight."""
+    names = [name for name in rows[0] if name not in ("Mean", "Input", "Judge")] if rows else []
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        row_height=_ROW_PX,
+        column_config={
+            "Mean": st.column_config.NumberColumn(format="%.2f", width=70),
+            "Input": st.column_config.TextColumn(width=180),
+            **{name: st.column_config.NumberColumn(width=135, help=name) for name in names},
+        },
+    )
 
 
 def _mean_of(seen: NodeView, metric: str) -> str:
@@ -208,8 +242,8 @@ def _headings(seen: NodeView) -> dict[str, str]:
 
 
 def _verdict_row(view: SampleView, headings: Mapping[str, str]) -> dict[str, object]:
-    input_column = {"Input": clean(input_line(view.sample.seed.values))}
-    return input_column | _score_columns(view.verdicts, headings) | {"Mean": _rounded(view.mean)}
+    first = {"Mean": _rounded(view.mean), "Input": clean(input_line(view.sample.seed.values))}
+    return first | _score_columns(view.verdicts, headings)
 
 
 def _other_rows(view: SampleView, headings: Mapping[str, str]) -> list[dict[str, object]]:
@@ -235,7 +269,23 @@ def _calls(calls: tuple[CallRow, ...]) -> None:
         return
     shown = calls[:_CALLS_SHOWN]
     table = pd.DataFrame([_call_row(call) for call in shown])
-    picked = st.dataframe(table, hide_index=True, on_select="rerun", selection_mode="single-row", key="calls")
+    picked = st.dataframe(
+        table,
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        key="calls",
+        row_height=_ROW_PX,
+        column_config={
+            "What for": st.column_config.TextColumn(width=130),
+            "Answer": st.column_config.TextColumn(width=220),
+            "Tokens": st.column_config.NumberColumn(width=65),
+            "Seconds": st.column_config.NumberColumn(width=70),
+            "Cost": st.column_config.TextColumn(width=80),
+            "How it ended": st.column_config.TextColumn(width=100),
+            "Model": st.column_config.TextColumn(width=110),
+        },
+    )
     if len(calls) > len(shown):
         st.caption(f"The first {len(shown)} of {len(calls)} calls.")
     rows = picked["selection"]["rows"]
@@ -254,11 +304,11 @@ def _call_row(call: CallRow) -> dict[str, object]:
     answer = call.answer
     tokens = (answer.prompt_tokens or 0) + (answer.completion_tokens or 0)
     return {
-        "Why": clean(call.purpose),
-        "Model": clean(answer.model),
-        "Answer": clean(short(answer.text, 120)),
+        "What for": clean(words.purpose(call.purpose)),
+        "Answer": clean(short(answer.text, 60)),
         "Tokens": tokens,
         "Seconds": round(answer.ms / 1000, 1),
         "Cost": "reused" if not call.paid else words.money(answer.usd) if answer.usd is not None else "price unknown",
-        "How it ended": clean(answer.status),
+        "How it ended": clean(words.how_ended(answer.status)),
+        "Model": clean(answer.model),
     }

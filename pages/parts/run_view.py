@@ -13,18 +13,19 @@ import pandas as pd
 import streamlit as st
 
 from autosynth_core import engine
-from autosynth_core.records import Command, NodeState, RunState
+from autosynth_core.records import Command, Comparison, NodeState, RunState
 from autosynth_core.views import RunHeader, TreeNode, TreeView, best_so_far, feed, header, tree, words
 from pages.parts.charts import best_line, tree_figure
 from pages.parts.race_card import alarm_notes, race_card
 from pages.parts.session import guarded_call, parameter, set_parameter, store
-from pages.parts.text import clean, plain, short
+from pages.parts.text import plain, short
 
 __all__ = ["Drawn", "drawn", "live"]
 
 _PLAY = ":material/play_arrow:"
 _CHANGED = "node was chosen"
 _MOST_RECIPES = 10_000  # as in RunSettings
+_ROW_PX, _LIST_PX = 76, 460  # a row has room for three lines
 _QUIET_BAR = {"displayModeBar": False}
 _TREE_BAR = {"displaylogo": False, "scrollZoom": True, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 _ASKED = {Command.PAUSE: "Pausing…", Command.STOP: "Stopping…", Command.RESUME: "Going on…", Command.RACE: "Racing…"}
@@ -55,6 +56,8 @@ def live(run_id: str, before: Drawn) -> None:
     alarm_notes(run_id)
     _figures(now)
     race_card(now)
+    if now.gain is not None:
+        st.caption(plain(f"The best against the first recipe: {now.gain.in_words}."))
     _failures(now)
     view = tree(store(), run_id)
     points = best_so_far(store(), run_id)
@@ -110,7 +113,9 @@ def _buttons(now: RunHeader) -> None:
         waiting = now.state is RunState.QUEUED or now.asked is not None
         st.button("Pause", icon=":material/pause:", key="pause", on_click=_pause, args=(now.run_id,), disabled=waiting)
     if now.active:
-        st.button("Stop", icon=":material/stop:", key="stop", on_click=_stop, args=(now.run_id,))
+        ending = now.asked is Command.STOP
+        label = "Stopping…" if ending else "Stop"
+        st.button(label, icon=":material/stop:", key="stop", on_click=_stop, args=(now.run_id,), disabled=ending)
     if now.state not in (RunState.RUNNING, RunState.QUEUED, RunState.FINISHED):
         st.button("Resume", icon=_PLAY, key="resume", type="primary", on_click=_resume, args=(now.run_id,))
     if not now.active:
@@ -168,7 +173,7 @@ def _figures(now: RunHeader) -> None:
             "Best reward (0 to 1)",
             f"{now.best.reward.total:.2f}" if now.best else "–",
             _gain(now),
-            quiet=False,
+            quiet=now.gain is None or now.gain.verdict is not Comparison.BETTER,  # green is for what the judge can tell
             help_text=_best_help(now),
         )
         label = "Spent" if now.usage.usd or now.budget_usd else "Tokens used"
@@ -202,9 +207,10 @@ def _left(now: RunHeader) -> str:
 
 
 def _gain(now: RunHeader) -> str | None:
-    if now.best is None or now.first is None or now.best.node == now.first.node:
+    if now.gain is None:
         return None
-    return f"{now.best.reward.total - now.first.reward.total:+.2f} over the first"
+    chance = ", may be chance" if now.gain.verdict is Comparison.CANT_TELL else " over the first"
+    return f"{now.gain.reward:+.2f}{chance}"
 
 
 def _best_help(now: RunHeader) -> str | None:
@@ -225,10 +231,17 @@ def _cost(now: RunHeader) -> tuple[str, str | None]:
     if now.budget_tokens:
         used += f" of {now.budget_tokens:,}"
     if not now.usage.usd and now.budget_usd is None:
-        return _thousands(tokens), f"of {_thousands(now.budget_tokens)}" if now.budget_tokens else "no cost known"
+        return _thousands(tokens), f"of {_thousands(now.budget_tokens)}" if now.budget_tokens else _worth(now)
     unknown = f", {words.count(now.usage.unpriced, 'call')} without a known price" if now.usage.unpriced else ""
     cap = f"of {words.money(now.budget_usd)}, " if now.budget_usd else ""
     return words.money(now.usage.usd), cap + used + unknown
+
+
+def _worth(now: RunHeader) -> str:
+    """What tokens without a sum in dollars cost: a model of this computer is free, an unknown price is not."""
+    if now.usage.unpriced:
+        return "price not known"
+    return "free: on this computer" if now.usage.calls else "nothing yet"
 
 
 def _thousands(tokens: int) -> str:
@@ -251,7 +264,7 @@ def _failures(now: RunHeader) -> None:
         kinds = ", ".join(f"{kind} {number}" for kind, number in now.failures)
         parts.append(f"{words.count(failed, 'failed model call')} tried again ({kinds})")
     if now.metric_versions > 1:
-        parts.append(f"the judge's criteria were thought over {words.count(now.metric_versions - 1, 'time')}")
+        parts.append(f"the judge's criteria were renewed {words.count(now.metric_versions - 1, 'time')}")
     if now.usage.cached:
         parts.append(f"{words.count(now.usage.cached, 'answer')} reused at no cost")
     if parts:
@@ -263,7 +276,7 @@ def _feed(run_id: str) -> None:
     now = time.time()
     with st.container(height=260, border=True):
         for event in feed(store(), run_id):
-            st.caption(f"{plain(words.ago(event.at, now))}: {plain(short(event.message, 300))}")
+            st.caption(f"{plain(words.ago(event.at, now))}: {plain(short(words.told(event), 300))}")
 
 
 # --- the recipes -----------------------------------------------------------------------------------------------------
@@ -271,25 +284,22 @@ def _feed(run_id: str) -> None:
 
 def _recipes(run_id: str, view: TreeView, *, active: bool) -> None:
     st.markdown("**Recipes** · choose one in the picture or in the list to see it below")
-    picture, listed = st.columns(2)
-    with picture:
-        key = f"tree:{run_id}"
-        st.plotly_chart(
-            tree_figure(view),
-            key=key,
-            on_select=lambda: _choose_point(key),
-            selection_mode="points",
-            config=_TREE_BAR,
-            alt="Tree of recipes; the list beside it holds the same",
-        )
-        st.caption(
-            "Each circle is a recipe, below the one it was made from. Colour: reward. Size: how often it was built on. "
-            "Thick line: the way to the best. Cross: did not work. Diamond: repeats another."
-        )
-        if view.folded:
-            st.caption(f"Not drawn, but in the list: {words.count(view.folded, 'recipe')} away from the best.")
-    with listed:
-        _list(run_id, tree(store(), run_id, everything=True), best_first=not active)
+    key = f"tree:{run_id}"
+    st.plotly_chart(
+        tree_figure(view),
+        key=key,
+        on_select=lambda: _choose_point(key),
+        selection_mode="points",
+        config=_TREE_BAR,
+        alt="Tree of recipes; the list below it holds the same",
+    )
+    st.caption(
+        "Each circle is a recipe, below the one it was made from. Colour: reward. Size: how often it was built on. "
+        "Thick line: the way to the best. Cross: did not work. Diamond: repeats another."
+    )
+    if view.folded:
+        st.caption(f"Not drawn, but in the list: {words.count(view.folded, 'recipe')} away from the best.")
+    _list(run_id, tree(store(), run_id, everything=True), best_first=not active)
 
 
 def _choose_point(key: str) -> None:
@@ -317,23 +327,26 @@ def _list(run_id: str, view: TreeView, *, best_first: bool) -> None:
         on_select=lambda: _choose_row(key, [node.number for node in ordered]),
         selection_mode="single-row",
         hide_index=True,
-        height=max(220, min(460, 90 + 70 * max(node.depth for node in view.nodes))),
+        height=min(_LIST_PX, 40 + _ROW_PX * len(table)),
+        row_height=_ROW_PX,
         column_config={
-            "Recipe": st.column_config.TextColumn(width=125),
-            "Reward": st.column_config.NumberColumn(format="%.2f", width="small"),
-            "95% range": st.column_config.TextColumn(width="small"),
-            "What changed": st.column_config.TextColumn(width="large"),
+            # together as wide as a narrow screen; on a wide one all grow
+            "Recipe": st.column_config.TextColumn(width=60),
+            "Reward": st.column_config.NumberColumn(format="%.2f", width=65),
+            "95% range": st.column_config.TextColumn(width=90),
+            "What changed": st.column_config.TextColumn(width=215),
         },
     )
 
 
 def _row(node: TreeNode, best: int | None) -> dict[str, object]:
-    state = "" if node.state is NodeState.SCORED else f" ({words.node_state(node.state)})"
+    state = "" if node.state is NodeState.SCORED else f"{words.node_state(node.state).capitalize()}. "
+    changed = node.modification or ("The first recipe" if node.parent is None else node.reason)
     return {
-        "Recipe": f"{node.number}{' ★' if node.number == best else ''}{state}",
+        "Recipe": f"{node.number}{' ★' if node.number == best else ''}",
         "Reward": node.reward.total if node.reward else None,
-        "What changed": clean(node.modification or ("The first recipe" if node.parent is None else node.reason)),
         "95% range": f"{node.reward.low:.2f}–{node.reward.high:.2f}" if node.reward else "",
+        "What changed": short(f"{state}{changed}", 90),
     }
 
 

@@ -5,16 +5,19 @@ Owns the widgets; the suggested numbers are the engine's, the estimate ``views.e
 
 from __future__ import annotations
 
+import os
+
 import streamlit as st
 
 from autosynth_core import engine
-from autosynth_core.config import RunSettings, Strategy
+from autosynth_core.config import ModelSettings, RunSettings, Strategy
+from autosynth_core.llm import Endpoint, PriceTable
 from autosynth_core.records import Project
-from autosynth_core.views import estimate, rounds, searches, words
+from autosynth_core.views import Estimate, estimate, rounds, searches, words
 from autosynth_core.views.describe import missing
 from autosynth_core.workflow.edits import stages
 from pages.parts.criteria_box import anchor_share, approved, criteria_box
-from pages.parts.model_note import endpoint
+from pages.parts.model_note import by_role, endpoint
 from pages.parts.session import store
 from pages.parts.text import plain
 
@@ -31,9 +34,10 @@ _STRATEGIES = {
 
 def start_step(project: Project) -> None:
     """What will happen, its settings, its cost, and the button."""
+    in_mind = " with what you said in mind" if any(this.feedback for this in rounds(store(), project.id)) else ""
     st.markdown(
         "The app now tries many variations of the recipe by itself. It runs each on the same inputs, an AI judge "
-        "scores the results with what you said in mind, and good recipes are built on. You can watch, pause and stop "
+        f"scores the results{in_mind}, and good recipes are built on. You can watch, pause and stop "
         "it at any time, and close this page: it goes on as long as the app runs."
     )
     problem = missing(project.task)
@@ -117,12 +121,37 @@ def _more(suggested: RunSettings) -> dict[str, object]:
 
 
 def _cost(project: Project, settings: RunSettings) -> None:
-    embedded = endpoint() is None
-    expected = estimate(settings, stages=_stages(project), logprobs=embedded, embedded=embedded)
-    text = f"About {expected.calls:,} model calls if all recipes are tried; often fewer."
+    place = endpoint()
+    embedded = place is None
+    logprobs = embedded or (place is not None and _gives_logprobs(place, settings.models))
+    expected = estimate(settings, stages=_stages(project), logprobs=logprobs, embedded=embedded)
+    text = (
+        f"If all recipes are tried: about {expected.calls:,} model calls and {words.many(expected.tokens)} tokens; "
+        "often fewer. "
+    )
     if expected.seconds is not None:
-        text += f" With the built-in model that takes {words.duration(expected.seconds)} on two processor cores."
+        text += (
+            f"With the built-in model that takes {words.span(*expected.seconds)} on two processor cores, the longer "
+            "the more else they have to do. It is free: it runs on this computer."
+        )
+    elif place is not None:
+        text += f"{_price(place, settings.models, expected)} How long it takes depends on the service."
     st.caption(plain(text))
+
+
+def _gives_logprobs(place: Endpoint, models: ModelSettings) -> bool:
+    """Whether the judge is known to give its verdicts in one call each."""
+    known = store().capabilities(place.base_url, by_role(place, models)["evaluator"])
+    return known is not None and known.logprobs
+
+
+def _price(place: Endpoint, models: ModelSettings, expected: Estimate) -> str:
+    """What the tokens cost, as far as prices are known."""
+    prices = PriceTable.load(os.environ, local=place.is_loopback)
+    usd = expected.usd(prices, **by_role(place, models))
+    if usd is None:
+        return "What they cost is not known here: look up your service's price for a million tokens."
+    return f"At listed prices that costs about {words.money(usd)}." if usd else "They are free: on this computer."
 
 
 def _stages(project: Project) -> int:

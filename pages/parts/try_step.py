@@ -14,10 +14,11 @@ import streamlit as st
 from autosynth_core import engine
 from autosynth_core.config import RoundSettings
 from autosynth_core.errors import InputError
-from autosynth_core.records import Feedback, FieldKind, Project, Rating, RunState, Sample, Task
+from autosynth_core.llm.embedded import DEFAULT_MODEL, installed
+from autosynth_core.records import Command, Feedback, FieldKind, Project, Rating, RunState, Sample, Task
 from autosynth_core.views import RoundView, header, rounds, words
 from autosynth_core.views.describe import example_output, missing
-from pages.parts.model_note import warn_if_embedded
+from pages.parts.model_note import endpoint, warn_if_embedded
 from pages.parts.output import as_typed, show_input, show_output
 from pages.parts.session import guarded_call, parameter, set_parameter, store
 from pages.parts.text import clean, plain
@@ -51,6 +52,9 @@ def _first(project: Project, *, ready: bool) -> None:
         "it in class. They will not be perfect: what is wrong with them is what the app needs to know.\n\n"
         "It takes about 45 seconds a sample to read and rate."
     )
+    if endpoint() is None:
+        fetched = "" if installed(DEFAULT_MODEL) else ", and before that it is downloaded once (1.1 GB)"
+        st.caption(f"With the built-in model six samples take about 2 to 4 minutes on two processor cores{fetched}.")
     if st.button("Make 6 samples", type="primary", icon=":material/play_arrow:", disabled=not ready):
         _start(project)
 
@@ -97,7 +101,11 @@ def _progress(this: RoundView) -> None:
         share = words.fetched(this.latest.message) if this.latest else None
         share = now.done / max(1, now.planned) if share is None else share
         st.progress(min(1.0, share), text=_doing(this, now.done, now.planned))
-        st.button("Stop", key="stop round", icon=":material/stop:", on_click=_stop, args=(this.run.id,))
+        ending = now.asked is Command.STOP
+        label = "Stopping…" if ending else "Stop"
+        st.button(label, key="stop round", icon=":material/stop:", on_click=_stop, args=(this.run.id,), disabled=ending)
+        if ending:
+            st.caption("Waiting for the model calls already under way, so that nothing paid for is lost.")
     elif this.run.state is RunState.FAILED:
         st.error(plain(this.run.reason), icon=":material/error:")
     elif this.run.state in _RESUMABLE:
@@ -130,10 +138,9 @@ def _samples(task: Task, this: RoundView) -> None:
     if not this.samples:
         return
     rated = len(this.feedback)
-    left, right = st.columns([3, 1], vertical_alignment="center")
-    left.markdown(f"**{rated} of {max(this.wanted, len(this.samples))} rated.** Would you use this in class?")
-    with right:
-        one = st.toggle("One at a time", value=True, key="one at a time")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{rated} of {max(this.wanted, len(this.samples))} rated.** Would you use this in class?")
+        one = st.toggle("One at a time", value=True, key="one at a time", width="content")
     if not one:
         for at, sample in enumerate(this.samples):
             _card(task, this, sample, at, lambda: True)

@@ -34,7 +34,12 @@ class App:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(self.port)],
                 cwd=ROOT,
-                env={**os.environ, "AUTOSYNTH_DB": str(self.database), **self._environment},
+                env={
+                    **os.environ,
+                    "AUTOSYNTH_DB": str(self.database),
+                    "STREAMLIT_SERVER_FILE_WATCHER_TYPE": "none",  # a file edited meanwhile must not reload the app
+                    **self._environment,
+                },
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from autosynth_core.config import ModelSettings
 from autosynth_core.engine import save_models
 from autosynth_core.store import Store
 
+ROOT = Path(__file__).parents[2]
 Capture = pytest.CaptureFixture[str]
 
 
@@ -25,11 +28,11 @@ def test_models_list_names_both_models_and_their_state(capsys: Capture) -> None:
     assert inside(capsys, "models", "list").out.count("not fetched") == 2
 
 
-def test_doctor_without_an_endpoint_tells_of_the_embedded_model(db: Path, capsys: Capture) -> None:
+def test_doctor_without_an_endpoint_tells_of_the_built_in_model(db: Path, capsys: Capture) -> None:
     ended = inside(capsys, "doctor", "--db", db, "--json")
     assert ended.status == 0, ended.out
     found = {row["what"]: row for row in ended.json["findings"]}
-    assert "not fetched" in found["Embedded model"]["state"]
+    assert "not fetched" in found["Built-in model"]["state"]
     assert not db.exists()
 
 
@@ -66,3 +69,39 @@ def test_doctor_ends_with_2_where_the_database_cant_be_used(db: Path, capsys: Ca
     ended = inside(capsys, "doctor", "--db", db)
     assert ended.status == 2
     assert "Traceback" not in ended.said
+
+
+@pytest.mark.parametrize("words", [["doctor"], ["search", "task.json"], ["--help"]], ids=lambda words: words[0])
+def test_python_without_the_packages_gets_one_sentence_that_says_what_to_do(words: list[str]) -> None:
+    line = [sys.executable, "-S", "-m", "autosynth_core", *words]  # -S: none of the installed packages
+    ended = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert "source .venv/bin/activate" in ended.stderr
+    assert "pip install -r requirements.txt" in ended.stderr
+
+
+@pytest.mark.parametrize("content", [None, "no JSON", '{"models": {"m": {"prompt": -1, "completion": 0}}}'])
+def test_doctor_finds_a_price_file_that_cant_be_read(
+    content: str | None, db: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prices = tmp_path / "prices.json"
+    if content is not None:
+        prices.write_text(content)
+    monkeypatch.setenv("AUTOSYNTH_PRICES", str(prices))
+    ended = inside(capsys, "doctor", "--db", db, "--json")
+    assert ended.status == 2
+    found = {row["what"]: row for row in ended.json["findings"]}
+    assert str(prices) in found["Prices"]["remedy"]
+
+
+def test_doctor_counts_the_prices_of_a_persons_own(
+    db: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prices = tmp_path / "prices.json"
+    prices.write_text('{"models": {"m": {"prompt": 1, "completion": 2}}}')
+    monkeypatch.setenv("AUTOSYNTH_PRICES", str(prices))
+    ended = inside(capsys, "doctor", "--db", db, "--json")
+    assert ended.status == 0, ended.out
+    assert next(row["state"] for row in ended.json["findings"] if row["what"] == "Prices") == f"{prices}, 1 model"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -11,11 +12,13 @@ from pathlib import Path
 import pytest
 from commands_run import SMALL, command, inside, is_one_clear_sentence
 from openai_server import OpenAIServer
+from pydantic import BaseModel, ValidationError
 from scripted_models import ScriptedModels
 
-from autosynth_core.config import ModelSettings, RoundSettings, RunSettings
+from autosynth_core.config import CallSettings, ModelSettings, RoundSettings, RunSettings, SampleLimits
 from autosynth_core.engine import start_round, start_search
-from autosynth_core.records import Form, Node, NodeState, RunState
+from autosynth_core.errors import StoreError
+from autosynth_core.records import Form, Node, NodeState, RunState, Usage
 from autosynth_core.store import Store
 from autosynth_core.taskfile import load_task
 
@@ -179,7 +182,7 @@ def test_export_to_an_impossible_place_is_refused(
 ) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("in the way")
-    source = 'P = """x"""\n\n\nasync def generate(seed: dict[str, str]) -> dict:\n    return {}\n'
+    source = "async def generate(seed: dict[str, str]) -> dict:\n    return {}\n"
     with Store.open(db) as store:
         store.put_node(Node(run_id, 0, None, NodeState.SCORED, Form.ROOT, source=source, fingerprint="f"))
     ended = inside(capsys, "workflow", run_id, "--db", db, "--out", tmp_path / place, "--node", 0)
@@ -201,6 +204,7 @@ def test_export_to_an_impossible_place_is_refused(
         ("--workflow-weight", "1.5"),
         ("--workflow-weight", "nan"),
         ("--budget-usd", "0"),
+        ("--budget-usd", "inf"),
         ("--metric-refresh", "-1"),
     ],
     ids=" ".join,
@@ -213,6 +217,62 @@ def test_setting_out_of_range_is_refused_by_its_name(
     assert is_one_clear_sentence(ended), ended.said
     assert words[0] in ended.said
     assert server.calls == 0
+
+
+def test_a_cap_without_end_leaves_the_run_as_it_was(db: Path, run_id: str, capsys: Capture) -> None:
+    ended = inside(capsys, "resume", run_id, "--db", db, "--budget-usd", "inf")
+    assert ended.status == 2
+    assert is_one_clear_sentence(ended), ended.said
+
+
+@pytest.mark.parametrize(
+    "model", [RunSettings, RoundSettings, CallSettings, SampleLimits], ids=lambda each: each.__name__
+)
+def test_no_setting_is_endless(model: type[BaseModel]) -> None:
+    for name, field in model.model_fields.items():
+        if "float" in str(field.annotation):
+            with pytest.raises(ValidationError, match="finite"):
+                model.model_validate({name: float("inf")})
+
+
+BYTES = "b\udcff"  # as a byte that is not UTF-8 arrives from the shell
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("search", "{task}", "--db", "{db}", "--optimizer-model", BYTES),
+        ("search", "{task}", "--db", "{db}", "--base-url", f"http://127.0.0.1:9/{BYTES}"),
+        ("search", BYTES, "--db", "{db}"),
+        *(
+            (*words, "--db", place)
+            for words in (["search", "{task}"], ["runs"], ["doctor"])
+            for place in (BYTES, "n" * 300)
+        ),
+        ("search", "n" * 300, "--db", "{db}"),
+        ("status", BYTES, "--db", "{db}"),
+        ("status", "r", "--db", "{db}/" + "n" * 300),
+        ("workflow", "r", "--db", "{db}", "--out", "n" * 300),
+        ("workflow", "r", "--db", "{db}", "--out", BYTES),
+    ],
+    ids=lambda words: " ".join(words).replace("n" * 300, "long").replace(BYTES, "bytes"),
+)
+def test_words_that_no_file_or_text_can_be_are_refused(
+    words: tuple[str, ...], db: Path, run_id: str, task_file: Path, capsys: Capture
+) -> None:
+    ended = inside(capsys, *(word.format(db=db, task=task_file) for word in words))
+    assert ended.status == 2
+    if words[0] != "doctor" or BYTES in words:
+        assert is_one_clear_sentence(ended), ended.said
+    with Store.open(db) as store:
+        assert [run.id for run in store.runs()] == [run_id]
+
+
+def test_what_to_run_next_can_be_pasted_into_a_shell(tmp_path: Path, task_file: Path) -> None:
+    db = tmp_path / "my $(touch pwned) 'files'.db"
+    ended = command("search", task_file, "--db", db, "--base-url", "http://127.0.0.1:9/v1", "--json", *SMALL)
+    line = next(line for line in ended.said.splitlines() if "go on with: " in line)
+    assert shlex.split(line.split("go on with: ")[1])[3:] == ["resume", ended.json["run_id"], "--db", str(db)]
 
 
 @pytest.mark.parametrize("number", ["0", "-1", str(10**9)])
@@ -233,7 +293,7 @@ def test_round_is_not_resumed_as_a_search(db: Path, task_file: Path, capsys: Cap
     ended = inside(capsys, "resume", run.id, "--db", db)
     assert ended.status == 2
     assert is_one_clear_sentence(ended)
-    assert "Initialize" in ended.said
+    assert "in the app" in ended.said
 
 
 @pytest.mark.parametrize(
@@ -296,6 +356,23 @@ def test_model_that_does_not_exist_ends_with_3_and_is_named(db: Path, task_file:
     assert ended.status == 3
     assert "gpt-99" in ended.said
     assert "Traceback" not in ended.said
+
+
+def test_runs_are_listed_beside_one_that_cant_be_read(
+    db: Path, run_id: str, task_file: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt(store: Store, asked: str) -> Usage:
+        if asked == run_id:
+            raise StoreError(f"Run {asked} can't be summed up; choose another.")
+        return Usage()
+
+    with Store.open(db) as store:
+        other = start_search(store, store.runs()[0].project_id, RunSettings(), state=RunState.STOPPED).id
+    monkeypatch.setattr(Store, "usage", spoilt)
+    ended = inside(capsys, "runs", "--db", db, "--json")
+    assert ended.status == 0
+    assert [row["run_id"] for row in ended.json["runs"]] == [other]
+    assert run_id in ended.said
 
 
 def test_words_of_models_do_not_steer_the_terminal(db: Path, run_id: str, capsys: Capture) -> None:

@@ -51,7 +51,7 @@ def test_search_ends_with_0_and_one_json_object(finished: tuple[Path, Ended]) ->
 
 def test_search_follows_its_progress_on_standard_error(finished: tuple[Path, Ended]) -> None:
     _, ended = finished
-    assert "The first workflow scores" in ended.said
+    assert "The first recipe scores" in ended.said
     assert "Recipe 2, from" in ended.said
 
 
@@ -141,7 +141,7 @@ def test_of_two_resumes_at_once_one_works_and_one_is_refused(db: Path, task_file
         ended = sorted((finish(each) for each in both), key=lambda each: each.status)
         assert [each.status for each in ended] == [0, 2], [each.said for each in ended]
         assert ended[0].json["state"] == "finished"
-        assert "in another process" in ended[1].said
+        assert "being worked on by another process" in ended[1].said
         assert ended[1].out == ""
         assert ended[0].json["usage"]["calls"] == server.usable
     with Store.open(db) as store:

@@ -43,6 +43,13 @@ def test_readme_shows_how_to_start_test_and_search() -> None:
     assert any(words[:4] == ["python", "-m", "autosynth_core", "search"] for words in shown)
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/command-line.md", "docs/first-run.md", "docs/embedded-run.md"])
+def test_a_newcomer_is_told_to_enter_the_environment_before_the_first_command(page: str) -> None:
+    shown = list(commands(text_of(page)))
+    first = next(place for place, words in enumerate(shown) if words[0] == "python")
+    assert ["source", ".venv/bin/activate"] in shown[:first]
+
+
 def test_every_command_has_its_place_in_the_readme() -> None:
     there = set(parser()._subparsers._group_actions[0].choices)  # type: ignore[arg-type, union-attr]
     shown = {words[3] for words in commands(text_of("README.md")) if words[:3] == ["python", "-m", "autosynth_core"]}
@@ -56,3 +63,7 @@ def test_labels_in_the_tour_are_those_of_the_app() -> None:
     titles = "".join(path.read_text("utf-8") for path in (ROOT / "data" / "tasks").glob("*.json"))
     assert len(labels) > 8
     assert [label for label in labels if label not in screens + titles] == []
+    walked = re.findall(r"\*\*([^*]+)\*\*", text_of("docs/first-run.md"))
+    assert len(walked) > 20
+    words = text_of("autosynth_core/views/words.py")
+    assert [label for label in walked if label not in screens + words] == []

@@ -9,11 +9,13 @@ import pytest
 from edits_cases import HOSTILE, TASKS, make_context, written
 
 from autosynth_core.config import SampleLimits
+from autosynth_core.taskfile import examples, load_task
+from autosynth_core.workflow import plain_workflow
 from autosynth_core.workflow.edits import OPERATORS, prompt_constants, stages
 from autosynth_core.workflow.edits.flow import cost
 from autosynth_core.workflow.edits.literals import literal
 from autosynth_core.workflow.edits.program import parse
-from autosynth_core.workflow.edits.words import completed, fields_of, fitted
+from autosynth_core.workflow.edits.words import completed, fields_of, fitted, whole
 
 TASK = TASKS["text"]
 CONTEXT = make_context(TASK)
@@ -61,10 +63,64 @@ def test_a_forgotten_placeholder_gets_a_line_of_its_own():
     assert prompt_constants(child.source)["DRAFT_PROMPT"] == "Write about {f0} in simple words.\n\nF1: {f1}"
 
 
+@pytest.mark.parametrize("example", examples(), ids=lambda each: each.slug)
+def test_the_prompts_of_an_added_step_hold_all_that_a_teacher_wrote(example):
+    task = load_task(example.path)
+    last = task.description.split(". ")[-1].rstrip(".")
+    source = plain_workflow(task)
+    for name in ("plan", "best_of_n", "critique_and_revise", "student_view", "second_draft", "check_and_retry"):
+        operator, context = OPERATORS[name], make_context(task, accepted=False)
+        child = operator.compose(source, operator.targets(source, context)[0], _sharpened(name), context)
+        added = {key: text for key, text in prompt_constants(child.source).items() if "Task: " in text}
+        assert added, name
+        assert [key for key, text in added.items() if last not in text or task.audience.rstrip(".") not in text] == []
+
+
+def _sharpened(name):
+    keys = {"best_of_n": "criterion", "second_draft": "angle", "check_and_retry": "phrases"}
+    return {keys.get(name, "focus"): "be clear"}
+
+
+@pytest.mark.parametrize("letter", ["a", "ж", "字"], ids=["latin", "cyrillic", "han"])
+def test_a_very_long_description_ends_with_a_whole_sentence_within_its_bytes(letter):
+    sentences = [f"{letter * 40} {number}." for number in range(300)]
+    kept = whole(" ".join(sentences), 2000)
+    assert len(kept.encode()) <= 2000
+    assert len(kept.encode()) > 1800
+    assert kept == " ".join(sentences[: kept.count(".")])
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [("", ""), ("One", "One."), ("One?", "One?"), ("a\nb {{c}}", "a b {c}."), ("x" * 3000, "x" * 2000 + ".")],
+    ids=["none", "no stop", "question", "lines and braces", "one word"],
+)
+def test_a_description_is_one_line_with_a_full_stop(text, kept):
+    assert whole(text, 2000) == kept
+
+
 @pytest.mark.parametrize("words", ["", "   ", "```", "{}{}"])
 def test_a_new_wording_without_words_is_refused_with_a_sentence(words):
     with pytest.raises(ValueError, match="Write the whole new prompt for DRAFT_PROMPT"):
         OPERATORS["rewrite_prompt"].compose(written("plain", TASK), "DRAFT_PROMPT", {"prompt": words}, CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("style", "prompt", "said"),
+    [
+        ("plain", "DRAFT_PROMPT", "Rewords the draft prompt. "),
+        ("pipeline", "POLISH_PROMPT", "Rewords the polish prompt."),
+    ],
+)
+def test_a_change_is_told_in_words_and_not_in_names_of_the_program(style, prompt, said):
+    words = {"prompt": "Write it for these readers, with one example. {f0} {f1} {text}"}
+    told = OPERATORS["rewrite_prompt"].compose(written(style, TASK), prompt, words, CONTEXT).modification
+    assert told.startswith(said)
+    sampling = OPERATORS["sampling"]
+    source = written("plain", TASK)
+    told = sampling.compose(source, sampling.targets(source, CONTEXT)[0], {}, CONTEXT).modification
+    assert "call" not in told
+    assert "generate" not in told
 
 
 def test_the_old_wording_is_refused_as_new():

@@ -94,6 +94,8 @@ def test_stop_does_not_wait_for_the_end_of_a_cool_down(db: Path) -> None:
             server.turn_away(retry_after="200")
             wait_until(lambda: server.faults_sent.total() > 0 and server.in_flight == 0)
             time.sleep(0.3)
+            told = [event.message for event in store.events(run_id) if "asks to wait" in event.message]
+            assert told == [f"{server.base_url} asks to wait with calls to 'scripted'; next try in 3 min."]
             stop(store, run_id)
             assert ended(store, run_id, 4.0).state is RunState.STOPPED
 
@@ -178,6 +180,18 @@ def test_run_of_another_machine_is_left_alone_until_its_lease_is_stale(
         time_passes(db, 2 * STALE_AFTER_S)
         recover(store, time.time())
         assert store.run(run_id).state is RunState.INTERRUPTED
+
+
+def test_heartbeats_go_on_when_the_time_of_day_jumps_back(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with OpenAIServer(ScriptedModels(), delay_s=0.3, models=["scripted"]) as server:
+        run_id = add_run(db, settings_for(server, **{**SMALL, "iterations": 100, "workers": 1}))
+        with at_work(db, run_id) as (store, _):
+            wait_until(lambda: server.usable > 5)
+            real = time.time
+            monkeypatch.setattr(time, "time", lambda: real() - 3600)
+            jumped = real() - 3600
+            wait_until(lambda: (lease := store.lease(run_id)) is not None and lease.heartbeat < jumped + 60, 10.0)
+            assert store.run(run_id).state is RunState.RUNNING
 
 
 # --- extending ----------------------------------------------------------------------------------------------------

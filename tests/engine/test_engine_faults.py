@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,13 @@ from engine_runs import (
     tree_of,
     wait_until,
 )
-from openai_server import Fault, Faults, OpenAIServer
+from openai_server import Fault, Faults, OpenAIServer, Reply
 from scripted_models import ScriptedModels
 
 from autosynth_core.__main__ import main
 from autosynth_core.engine.control import resume
 from autosynth_core.llm.protocol import request_body
-from autosynth_core.records import RunState, VerdictMethod
+from autosynth_core.records import NodeState, RunState, VerdictMethod
 from autosynth_core.store import Store
 
 SMALL: dict[str, Any] = {"iterations": 4, "seed_inputs": 2, "metric_candidates": 1, "timeout_s": 1.0}
@@ -94,7 +96,7 @@ def test_endpoint_that_dies_fails_the_run_which_resumes_to_the_same_tree(
     server = OpenAIServer(ScriptedModels(), delay_s=delay_s, models=["scripted"]).start()
     run_id = add_run(db, settings_for(server, **SMALL, attempts=2))
     with at_work(db, run_id) as (store, _):
-        wait_until(lambda: server.usable > 60)
+        wait_until(lambda: server.usable > 40)
         server.stop()
         run = ended(store, run_id)
         assert run.state is RunState.FAILED
@@ -107,6 +109,64 @@ def test_endpoint_that_dies_fails_the_run_which_resumes_to_the_same_tree(
     assert tree_of(db, run_id) == faultless_tree
     assert max(recorded_keys(db).values()) == 1
     assert revived.usable == (recorded_keys(db) - paid).total()
+
+
+def test_endpoint_that_fails_every_call_from_some_moment_on_fails_the_run_and_leaves_no_recipe_unscored(
+    db: Path, faultless_tree: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Calls that fail one by one would use up the whole search and end it as finished."""
+    models, good, asked = ScriptedModels(), 50.0, 0
+
+    def answer(body: dict[str, Any]) -> Reply:
+        nonlocal asked
+        asked += 1
+        return models(body) if asked <= good else Reply("boom", status=500)
+
+    with OpenAIServer(answer, models=["scripted"]) as server:
+        run_id = add_run(db, settings_for(server, **SMALL, attempts=2))
+        run = run_to_its_end(db, run_id)
+        assert run.state is RunState.FAILED
+        assert "calls in a row (server error) since" in run.reason
+        good = math.inf
+        assert main(["resume", run_id, "--db", str(db)]) == 0
+    capsys.readouterr()
+    assert [leaf.number for leaf in tree_of(db, run_id)] == [leaf.number for leaf in faultless_tree]
+    assert not [leaf for leaf in tree_of(db, run_id) if leaf.state == NodeState.UNSCORED]
+
+
+def test_recipe_left_unscored_by_the_endpoint_is_done_again_when_the_run_goes_on(
+    db: Path, faultless_tree: list[Any]
+) -> None:
+    """Its samples fail for good in the first go; the run is extended when they work again."""
+    with OpenAIServer(ScriptedModels(), models=["scripted"]) as server:
+        run_id = new_search(db, server, **{**SMALL, "workers": 1})
+        with Store.open(db) as store:
+            nodes = store.nodes(run_id)
+            node = next(node for node in nodes[1:] if node.number not in {each.parent for each in nodes})
+            store.put_node(replace(node, state=NodeState.UNSCORED, reason="no usable answer", metric_version=""))
+            resume(store, run_id, iterations=5)
+        asked = server.calls
+        assert run_to_its_end(db, run_id).state is RunState.FINISHED
+        again = server.calls - asked
+    after = tree_of(db, run_id)
+    assert [leaf.state for leaf in after][:5] == [leaf.state for leaf in faultless_tree]
+    assert again < asked / 3  # what it had asked is in the log
+
+
+def test_unscored_recipe_whose_program_was_scored_since_is_left_as_it_is(db: Path) -> None:
+    """Done again it would be the twin of a recipe that has children already."""
+    with OpenAIServer(ScriptedModels(), models=["scripted"]) as server:
+        run_id = new_search(db, server, **{**SMALL, "workers": 1})
+        with Store.open(db) as store:
+            nodes = store.nodes(run_id)
+            early = next(node for node in nodes[1:] if node.number not in {each.parent for each in nodes})
+            late = next(node for node in reversed(nodes) if node.state is NodeState.SCORED and node != early)
+            unscored = replace(early, state=NodeState.UNSCORED, source=late.source, fingerprint=late.fingerprint)
+            store.put_node(replace(unscored, metric_version=""))
+            resume(store, run_id, iterations=5)
+        assert run_to_its_end(db, run_id).state is RunState.FINISHED
+    after = tree_of(db, run_id)
+    assert [after[early.number].state, after[late.number].state] == [NodeState.UNSCORED, NodeState.SCORED]
 
 
 @pytest.mark.parametrize(

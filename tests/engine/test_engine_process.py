@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import time
 from pathlib import Path
@@ -81,3 +82,30 @@ def test_short_searches_end_with_status_0_every_time(batch: int, tmp_path: Path)
             runs.append(command("resume", add_run(db, settings_for(server, **tiny)), "--db", db, "--json"))
         outcomes = [finish(run) for run in runs]
     assert [(outcome.status, outcome.json["state"]) for outcome in outcomes] == [(0, "finished")] * 5
+
+
+def test_command_whose_database_is_deleted_ends_before_more_is_spent(db: Path) -> None:
+    with OpenAIServer(ScriptedModels(), delay_s=0.3, models=["scripted"]) as server:
+        run_id = add_run(db, settings_for(server, **{**SMALL, "iterations": 200, "workers": 1}))
+        process = command("resume", run_id, "--db", db)
+        wait_until(lambda: server.usable > 20)
+        for file in db.parent.glob("search.db*"):
+            file.unlink()
+        ended = finish(process, 20.0)
+    assert ended.status == 2
+    assert "The database is gone" in ended.said.splitlines()[-1]
+    assert "Traceback" not in ended.said
+    assert not db.exists()
+
+
+def test_command_whose_database_can_grow_no_more_ends_with_one_sentence(db: Path) -> None:
+    with OpenAIServer(ScriptedModels(), delay_s=0.05, models=["scripted"]) as server:
+        run_id = add_run(db, settings_for(server, **{**SMALL, "iterations": 200}))
+        process = command("resume", run_id, "--db", db)
+        wait_until(lambda: server.usable > 20)
+        most = db.with_name("search.db-wal").stat().st_size + 50_000
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most, most))
+        ended = finish(process, 30.0)
+    assert ended.status == 2
+    assert "Traceback" not in ended.said
+    assert f"The database {db} can't be used (disk I/O error)" in ended.said.splitlines()[-1]

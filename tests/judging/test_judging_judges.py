@@ -170,7 +170,7 @@ def _failing_on(name: str, failure: Reply | str) -> Callable[[dict[str, Any]], R
 @pytest.mark.parametrize("logprobs", [True, False], ids=["expected", "sampled"])
 @pytest.mark.parametrize(
     "failure",
-    [Reply("too long", status=400), Reply("broken", status=500), Reply(raw=b"<html>"), "I can't say."],
+    [Reply("too long", status=400), Reply("broken", status=500), Reply(raw=b"<broken"), "I can't say."],
     ids=["refused", "server error", "no JSON", "no digit"],
 )
 async def test_failure_on_one_metric_costs_that_metric_alone(

@@ -82,3 +82,9 @@ def test_reading_scores_loads_no_model_client() -> None:
 def test_reading_scores_loads_no_scipy_stats() -> None:
     check = "import sys, autosynth_core.judging; sys.exit('scipy.stats' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_quantiles_are_loaded_before_a_run_is_under_way() -> None:
+    """Loading them takes a third of a second, in which no answer is read and no heartbeat sent."""
+    check = "import sys, autosynth_core.judging; sys.exit('scipy.special' not in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

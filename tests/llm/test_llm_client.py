@@ -23,6 +23,7 @@ from autosynth_core.errors import (
     EndpointUnreachable,
     KeyRefused,
     ModelNotFound,
+    NotAnEndpoint,
     RequestRefused,
     RunHalted,
     SettingsError,
@@ -206,7 +207,7 @@ def test_faults_are_the_same_for_the_same_seed() -> None:
         b"[" * 100_000,
         b'{"choices":' + b"9" * 10_000 + b"}",
         b"\xff\xfe\x00",
-        b"<html>Bad gateway</html>",
+        b"<error/>",
     ],
     ids=lambda raw: raw[:24].decode("latin-1") or "nothing",
 )
@@ -241,6 +242,32 @@ async def test_what_is_recorded_is_what_the_budget_counted(tmp_path: Path, finis
             assert used.prompt_tokens + used.completion_tokens == calls.budget.spent_tokens >= 100
             assert used.usd == pytest.approx(calls.budget.spent_usd)
             assert used.unpriced == 0
+
+
+@pytest.mark.parametrize("logprob", ["-1" + "0" * 400, "1" + "0" * 400, "-1e999", "NaN", "true"], ids=lambda v: v[:6])
+async def test_log_probability_that_is_no_number_is_left_out_and_the_answer_recorded(logprob: str) -> None:
+    rows = f'[{{"token":"5","logprob":{logprob}}},{{"token":"4","logprob":-0.1}}]'
+    raw = f'{{"choices":[{{"message":{{"content":"5"}},"logprobs":{{"content":[{{"top_logprobs":{rows}}}]}}}}]}}'
+    log = MemoryCallLog()
+    with OpenAIServer(lambda body: Reply(raw=raw.encode())) as server:
+        async with client(server, log, attempts=1) as calls:
+            answer = await calls.complete(ask(top_logprobs=2), SCOPE)
+    assert answer.first_token is not None
+    assert answer.first_token.alternatives == (("4", -0.1),)
+    assert log.find(ask(top_logprobs=2).key) == answer
+
+
+@pytest.mark.parametrize(
+    ("status", "field"),
+    [(200, "code"), (400, "code"), (429, "code"), (500, "param"), (400, "message")],
+    ids=lambda value: str(value),
+)
+async def test_huge_number_in_an_error_is_only_an_error(status: int, field: str) -> None:
+    raw = f'{{"error":{{"{field}":{"9" * 4000},"x":1}}}}'.encode()
+    with OpenAIServer(lambda body: Reply(raw=raw, status=status)) as server:
+        async with client(server, MemoryCallLog(), attempts=1) as calls:
+            with pytest.raises(AutoSynthError):
+                await calls.complete(ask(), SCOPE)
 
 
 async def test_text_in_parts_is_joined() -> None:
@@ -315,6 +342,86 @@ async def test_nothing_listening_is_unreachable() -> None:
         with pytest.raises(EndpointUnreachable):
             await calls.list_models()
         assert calls.budget.spent_tokens == 0
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 70], ids=["empty label", "long label"])
+async def test_host_that_cant_be_looked_up_is_said_to_be_none(host: str) -> None:
+    async with Client(Endpoint(f"http://{host}/v1", KEY), MemoryCallLog(), random=NoJitter()) as calls:
+        with pytest.raises(EndpointUnreachable, match="names no server"):
+            await calls.complete(ask(), SCOPE)
+        with pytest.raises(EndpointUnreachable, match="names no server"):
+            await calls.list_models()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirection_is_not_followed_but_told(status: int) -> None:
+    """The prompt, and the key where the host is the same, would go where nobody sent them."""
+    with OpenAIServer(lambda body: "stolen") as other:
+        moved = Reply("", status=status, headers={"Location": f"{other.base_url}/chat/completions?x=1"})
+        with OpenAIServer(lambda body: moved) as server:
+            async with client(server, MemoryCallLog()) as calls:
+                with pytest.raises(NotAnEndpoint) as caught:
+                    await calls.complete(ask(), SCOPE)
+        assert other.calls == 0
+        assert server.calls == 1
+    told = f"{server.base_url} redirects to {other.base_url}; give that address as the base URL"
+    assert str(caught.value).startswith(told)
+
+
+@pytest.mark.parametrize(
+    "location", ["", "/", "mailto:a@b", "http://[", "http://a..b/", "http://x/\x1b[31m", "//user:hunter2@/", "\xff"]
+)
+async def test_redirection_to_nowhere_is_one_clean_sentence(location: str) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 307 Go\r\nContent-Length: 0\r\nLocation: " + location.encode("latin-1") + b"\r\n\r\n")
+        await writer.drain()
+
+    async with (
+        raw_server(talk) as port,
+        Client(
+            Endpoint(f"http://127.0.0.1:{port}/v1", KEY), MemoryCallLog(), settings=CallSettings(attempts=1)
+        ) as calls,
+    ):
+        for call in (lambda: calls.complete(ask(), SCOPE), calls.list_models):
+            with pytest.raises(AutoSynthError) as caught:
+                await call()
+            assert str(caught.value).isprintable()
+            assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [b"<html><body>Login</body></html>", b"\xef\xbb\xbf\n <!DOCTYPE html>\n<html>", b"<!doctype HTML>" + b"x" * 10**6],
+    ids=["login", "byte order mark", "long"],
+)
+async def test_web_page_is_no_endpoint_and_is_asked_once(page: bytes) -> None:
+    log = MemoryCallLog()
+    with OpenAIServer(lambda body: Reply(raw=page, headers={"Content-Type": "text/html"})) as server:
+        async with client(server, log) as calls:
+            with pytest.raises(NotAnEndpoint, match="answers with a web page; check the base URL"):
+                await calls.complete(ask(), SCOPE)
+    assert server.calls == 1
+    assert [failure.kind for failure in log.failures] == ["refused"]
+
+
+async def test_web_page_in_the_place_of_the_models_is_no_endpoint() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\n\r\n<html></html>")
+        await writer.drain()
+
+    async with raw_server(talk) as port, Client(Endpoint(f"http://127.0.0.1:{port}/v1", KEY), MemoryCallLog()) as calls:
+        with pytest.raises(NotAnEndpoint, match="web page"):
+            await calls.list_models()
+
+
+async def test_web_page_behind_an_error_status_is_tried_again() -> None:
+    with OpenAIServer(lambda body: Reply(raw=b"<html>Bad gateway</html>", status=502)) as server:
+        async with client(server, MemoryCallLog(), attempts=3) as calls:
+            with pytest.raises(TransientFailure):
+                await calls.complete(ask(), SCOPE)
+    assert server.calls == 3
 
 
 async def test_proxy_in_the_environment_does_not_swallow_loopback(monkeypatch: pytest.MonkeyPatch) -> None:

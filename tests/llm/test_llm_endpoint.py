@@ -51,6 +51,13 @@ def test_settings_come_before_the_environment(
         "http://x y/v1",
         "http://x/\x00v1",
         "javascript:alert(1)",
+        "http://a..b/v1",
+        "http://.a/v1",
+        f"http://{'a' * 70}/v1",
+        "http://999.1.1.1/v1",
+        "http://[1]/v1",
+        "http://☃.org/v1",
+        "http://x/\udcff",
     ],
 )
 def test_unusable_address_is_one_sentence_without_secrets(address: str) -> None:
@@ -58,6 +65,28 @@ def test_unusable_address_is_one_sentence_without_secrets(address: str) -> None:
         checked_url(address)
     assert "hunter2" not in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "complaint"),
+    [
+        ("http://a..b/v1", "names no server"),
+        (f"http://{'a' * 70}/v1", "names no server"),
+        ("http://x y/v1", "has spaces in it, or characters that no address has"),
+        ("http://x/\udcff", "has spaces in it, or characters that no address has"),
+    ],
+    ids=["empty label", "long label", "space", "no character"],
+)
+def test_complaint_about_an_address_is_true(address: str, complaint: str) -> None:
+    with pytest.raises(SettingsError, match=f"The base URL {complaint}; give one such as"):
+        checked_url(address)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://model_server:1/v1", "http://[::1]:8/v1", "https://bücher.example/v1", "http://x./v1"]
+)
+def test_unusual_hosts_that_can_be_looked_up_are_taken(address: str) -> None:
+    assert checked_url(address) == address
 
 
 @pytest.mark.parametrize("key", ["sk-a b", "sk-\r\nX-Evil: 1", "schlüssel"])

@@ -152,7 +152,7 @@ async def test_draws_that_fail_are_left_out_and_all_failing_raises() -> None:
     with OpenAIServer(lambda body: Reply("no", status=500)) as server:
         async with client(server, MemoryCallLog(), attempts=1) as calls:
             with pytest.raises(TransientFailure):
-                await Model(calls, "m", can(logprobs=False)).digit(ASK, scope=SCOPE, draws=3)
+                await Model(calls, "m", can(logprobs=False)).digit(ASK, scope=SCOPE, draws=2)
 
 
 async def test_what_stops_the_run_is_not_swallowed_by_draws() -> None:

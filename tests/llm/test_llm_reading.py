@@ -140,6 +140,11 @@ def test_hostile_answer_costs_no_time(text: str) -> None:
     assert time.perf_counter() - started < 1.0
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "Infinity", "NaN", "1" + "0" * 400 + ".5"], ids=lambda v: v[:8])
+def test_number_past_every_bound_is_not_json(number: str) -> None:
+    assert extract(f'{{"a":{number}}}', {"type": "object"}).value is None
+
+
 def test_surrogates_in_escapes_are_replaced() -> None:
     found = extract('{"name": "a \\ud800 b"}', SCHEMA)
     assert found.value == {"name": "a ? b"}

@@ -144,6 +144,33 @@ async def test_cancelled_during_cool_down_gives_its_place_back() -> None:
     assert limiter.held == 0
 
 
+async def test_long_cool_down_is_told_once() -> None:
+    clock, told = Clock(), list[float]()
+    limiter = Throttle(8, clock=clock, sleep=clock.sleep, tell=told.append)
+    for _ in range(5):
+        limiter.refused(Slot(0), 300.0)
+    assert told == [300.0]
+    clock.now += 301
+    limiter.refused(Slot(1), 120.0)
+    assert told == [300.0, 120.0]
+
+
+async def test_short_cool_down_is_not_told() -> None:
+    clock, told = Clock(), list[float]()
+    limiter = Throttle(8, clock=clock, sleep=clock.sleep, tell=told.append)
+    for window in range(12):
+        limiter.refused(Slot(window), None if window % 2 else 5.0)
+    assert told == []
+
+
+async def test_long_cool_down_behind_a_short_one_is_told() -> None:
+    clock, told = Clock(), list[float]()
+    limiter = Throttle(8, clock=clock, sleep=clock.sleep, tell=told.append)
+    limiter.refused(Slot(0), None)
+    limiter.refused(Slot(0), 90.0)
+    assert told == [90.0]
+
+
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [
@@ -156,6 +183,8 @@ async def test_cancelled_during_cool_down_gives_its_place_back() -> None:
         ("-4", 0.0),
         ("inf", RETRY_AFTER_CAP_S),
         ("86400", RETRY_AFTER_CAP_S),
+        ("9" * 5000, RETRY_AFTER_CAP_S),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", RETRY_AFTER_CAP_S),
         ("Thu, 01 Jan 1970 00:01:40 GMT", 60.0),
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
         ("Fri, 99 Foo 9999999 99:99:99", None),

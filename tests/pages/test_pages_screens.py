@@ -12,9 +12,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from autosynth_core.config import ModelSettings, RunSettings
-from autosynth_core.engine import load_models
+from autosynth_core.engine import load_models, save_models
 from autosynth_core.records import (
     Command,
+    Event,
     Feedback,
     Metric,
     MetricSet,
@@ -31,7 +32,7 @@ from autosynth_core.views import header, rounds
 from autosynth_core.views.describe import blank_task
 from pages.parts.run_view import _left
 from tests.pages.test_pages_text import HOSTILE, read_back
-from tests.views.plausible_run import add_round, add_search, dialogue_task, example_task
+from tests.views.plausible_run import NOON, add_round, add_search, dialogue_task, example_task
 
 Open = Callable[..., AppTest]
 
@@ -399,6 +400,25 @@ def test_a_recipe_is_opened_by_its_address(open_page: Open, store: Store, projec
     assert "Recipe 2" in [each.value for each in app.subheader]
 
 
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [("def (((", "is no program that can be read"), ("import os\n", "can't be taken away"), (None, "")],
+    ids=["no program", "harmful", "sound"],
+)
+def test_a_recipe_that_cant_be_downloaded_says_why(
+    source: str | None, says: str, open_page: Open, store: Store, project: Project
+) -> None:
+    run = add_search(store, project, nodes=3)
+    this = store.node(run.id, 0)
+    assert this is not None
+    if source is not None:
+        store.put_node(replace(this, source=source))
+    app = open_page("search", run=run.id, node="0")
+    assert not app.exception
+    assert says in said(app)
+    assert (source is None) == bool(app.get("download_button"))
+
+
 @pytest.mark.parametrize("number", ["999", "-1", "x", "²", "1" * 40])
 def test_no_such_recipe_gets_one_sentence(open_page: Open, store: Store, project: Project, number: str) -> None:
     run = add_search(store, project, nodes=3)
@@ -439,7 +459,7 @@ def test_scores_by_sample_are_of_the_runs_judge_whatever_a_criterion_is_called(
     store.put_verdicts(verdicts, run.id)
     app = fine(open_page("search", run=run.id, node="0"))
     tables = [each.value for each in app.dataframe]
-    (own,) = (table for table in tables if list(table.columns)[-1] == "Mean")
+    (own,) = (table for table in tables if list(table.columns)[:2] == ["Mean", "Input"])
     (second,) = (table for table in tables if list(table.columns)[:2] == ["Input", "Judge"])
     assert own.shape == (len(samples), 2 + 5)
     assert second.shape == (len(samples), 2 + 5)
@@ -448,6 +468,106 @@ def test_scores_by_sample_are_of_the_runs_judge_whatever_a_criterion_is_called(
     assert set(second.drop(columns=["Input", "Judge"]).to_numpy().ravel()) == {1.0}
     assert own["Input"].nunique() == len(samples)
     assert sum("4.00 on average" in read_back(each.label) for each in app.expander) == 5
+
+
+def _judged_again(store: Store, run_id: str, number: int, score: float, before: float = 3.0) -> None:
+    """The recipe's samples get ``score`` by criteria of its own time, and its parent's get ``before``."""
+    this = store.node(run_id, number)
+    assert this is not None
+    metrics = MetricSet((Metric("Later", "d", "l", "h"),))
+    store.put_metric_set(run_id, metrics, number, None, "")
+    store.put_node(replace(this, metric_version=metrics.version))
+    parent = store.node(run_id, this.parent or 0)
+    assert parent is not None
+    for of, given in ((this, score), (parent, before)):
+        for place, sample in enumerate(store.samples(run_id, fingerprint=of.fingerprint)):
+            each = Verdict(
+                sample.id, "Later", metrics.version, "gpt-4.1-mini", "p", given + place / 50, VerdictMethod.EXPECTED
+            )
+            store.put_verdicts([each], run_id)
+
+
+@pytest.mark.parametrize(("score", "told"), [(4.5, "better"), (3.0, "may be chance")], ids=["better", "can't tell"])
+def test_a_gain_is_green_only_where_the_judge_calls_the_samples_better(
+    open_page: Open, store: Store, project: Project, score: float, told: str
+) -> None:
+    run = add_search(store, project, nodes=2, seed=3)
+    _judged_again(store, run.id, 1, score)
+    with closing(sqlite3.connect(store.path)) as db, db:  # the program itself is thought better of, in either case
+        child = store.node(run.id, 1)
+        assert child is not None
+        db.execute("UPDATE verdicts SET score = 5.0 WHERE subject = ?", (child.fingerprint,))
+    app = fine(open_page("search", run=run.id))
+    best = next(each for each in app.metric if each.label.startswith("Best"))
+    assert ("may be chance" in best.delta) is (score == 3.0)
+    assert (best.proto.color == best.proto.MetricColor.GREEN) is (score == 4.5)
+    assert told in said(app).split("The best against the first recipe:")[1].splitlines()[0]
+
+
+def test_two_means_of_the_same_samples_are_told_apart(open_page: Open, store: Store, project: Project) -> None:
+    run = add_search(store, project, nodes=2, seed=3)
+    assert "yardstick" not in said(open_page("search", run=run.id, node="0"))
+    _judged_again(store, run.id, 1, 4.5, before=4.2)
+    assert "4.55 by the criteria of its own time" in said(open_page("search", run=run.id, node="1"))
+
+
+@pytest.mark.parametrize("kind", RunKind)
+def test_a_stop_that_was_asked_for_shows_until_it_is_done(
+    open_page: Open, store: Store, project: Project, kind: RunKind
+) -> None:
+    run = (add_round if kind is RunKind.ROUND else add_search)(store, project, state=RunState.RUNNING)
+    store.acquire(run.id, "engine", NOON, 1e12)
+    store.handled(store.ask(run.id, Command.STOP, NOON + 1), NOON + 2)
+    store.add_event(Event(run.id, NOON + 2, "stop", "Stopping: waiting for the model calls already under way."))
+    where = {"run": run.id} if kind is RunKind.SEARCH else {"project": project.id, "step": "try"}
+    app = fine(open_page("search" if kind is RunKind.SEARCH else "initialize", **where))
+    assert button(app, "Stopping…").disabled
+
+
+def test_a_feed_has_no_words_of_the_program(open_page: Open, store: Store, project: Project) -> None:
+    run = add_search(store, project, nodes=3, reason=StopReason.CONVERGED)
+    store.add_event(Event(run.id, NOON, "finished", "Finished: converged."))
+    told = said(open_page("search", run=run.id))
+    assert "converged" not in told
+    assert "less than 0.05 over the last 5 recipes" in told
+    assert "the best recipes hardly gained any more" in told
+
+
+# --- before the start ------------------------------------------------------------------------------------------------
+
+
+def test_how_long_it_takes_on_the_built_in_model_is_said_as_a_range(open_page: Open, project: Project) -> None:
+    assert "2 to 4 minutes" in said(open_page("initialize", project=project.id, step="try"))
+    told = said(open_page("initialize", project=project.id, step="start"))
+    assert "40 minutes to" in told
+    assert "hours on two processor cores" in told
+    assert "free: it runs on this computer" in told
+
+
+@pytest.mark.parametrize(
+    ("models", "told"),
+    [
+        (ModelSettings(base_url="https://api.openai.com/v1"), "that costs about $"),
+        (ModelSettings(base_url="https://models.example.edu/v1", generator="nobody-knows"), "is not known here"),
+        (ModelSettings(base_url="http://localhost:11434/v1", generator="llama3"), "They are free: on this computer"),
+    ],
+    ids=["listed", "unknown", "local"],
+)
+def test_what_a_search_costs_is_said_before_it_starts(
+    open_page: Open, store: Store, project: Project, models: ModelSettings, told: str
+) -> None:
+    save_models(store, models)
+    text = said(open_page("initialize", project=project.id, step="start"))
+    assert told in text
+    assert "tokens" in text
+    assert "depends on the service" in text
+
+
+def test_what_was_said_is_spoken_of_only_when_something_was(open_page: Open, store: Store, project: Project) -> None:
+    add_round(store, project)
+    assert "in mind" not in said(open_page("initialize", project=project.id, step="start"))
+    add_round(store, project, rated=1)
+    assert "in mind" in said(open_page("initialize", project=project.id, step="start"))
 
 
 # --- what another version, or an archive, may hold --------------------------------------------------------------------

@@ -14,7 +14,7 @@ from search_cases import FIRST, make_task, prompts, resumed, search, small
 
 from autosynth_core.config import Expansion
 from autosynth_core.judging import seed_scores
-from autosynth_core.records import MetricSet, NodeState, SeedInput
+from autosynth_core.records import MetricSet, NodeState, SeedInput, StopReason
 from autosynth_core.store import Store
 from autosynth_core.views.scored import scored_run
 from autosynth_core.workflow import Sandbox
@@ -240,3 +240,32 @@ async def test_mean_of_the_samples_is_what_is_reported_of_a_workflow_without_rel
     )
     assert score.sample_score == pytest.approx(fmean(by_seed.values()), abs=0.001)
     assert score.reward.total == pytest.approx(((score.sample_score + score.workflow_score) / 2 - 1) / 4)
+
+
+# --- the end ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("iterations", "workers", "reason"),
+    [
+        (4, 1, StopReason.ITERATIONS),
+        (5, 3, StopReason.ITERATIONS),
+        (9, 1, StopReason.CONVERGED),
+        (20, 3, StopReason.CONVERGED),
+    ],
+    ids=["the last converges", "the last is under way", "some are left", "many are left"],
+)
+async def test_a_search_that_tried_all_it_planned_does_not_say_that_it_ended_early(
+    iterations: int, workers: int, reason: StopReason, store: Store, sandbox: Sandbox, serve: Serve
+) -> None:
+    settings = small(
+        serve(ScriptedModels()),
+        expansion=Expansion.EDITS,
+        iterations=iterations,
+        workers=workers,
+        epsilon=1.0,
+        patience=2,
+    )
+    found = await search(store, sandbox, settings)
+    assert found.reason is reason
+    assert (len(found.nodes) == iterations + 1) is (reason is StopReason.ITERATIONS)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -329,6 +330,13 @@ def _set(position: int, value: Any) -> Change:
         ("feedback", _set(3, "splendid")),
         ("feedback", _set(4, '{"a": 1}')),
         ("call", _set(9, -1.0)),
+        ("call", _set(9, 9e299)),
+        ("call", _set(7, 2**63 - 1)),
+        ("call", _set(8, 10**9 + 1)),
+        ("call", _set(10, 2**62)),
+        ("run", _set(6, 1e299)),
+        ("event", _set(2, -1e299)),
+        ("sample", _set(7, 10**10)),
         ("call", _set(7, 1.5)),
         ("call", _set(12, '[["a"]]')),
         ("call", _set(13, "[1, 2]")),
@@ -355,6 +363,118 @@ def test_a_row_that_is_there_twice_is_refused(store: Store, other: Store, full: 
     position = next(position for position, line in enumerate(lines) if isinstance(line, list) and line[0] == kind)
     lines.insert(position, lines[position])
     lines[-1][1] += 1
+    assert_refused(other, archive_of(lines), "export the project again")
+
+
+def _weighed(lines: list[Any], weights: list[float]) -> list[Any]:
+    """The lines with other weights in their metric set, and its version everywhere as that makes it."""
+    metric_set = MetricSet(tuple(Metric(f"m{n}", "", "", "", weight) for n, weight in enumerate(weights)))
+    line = next(line for line in lines[1:] if line[0] == "metric set")
+    old, line[2] = line[1], json.dumps([[m.name, "", "", "", m.weight] for m in metric_set.metrics])
+    return [[metric_set.version if value == old else value for value in line] for line in lines[1:]]
+
+
+@pytest.mark.parametrize(("weights", "sound"), [([0, 0], False), ([9e299], False), ([0, 3.0], True)])
+def test_weights_that_no_mean_can_be_taken_with_are_refused(
+    store: Store, other: Store, full: Project, weights: list[float], sound: bool
+) -> None:
+    lines = lines_of(export_project(store, full.id))
+    data = archive_of([lines[0], *_weighed(lines, weights)])
+    if sound:
+        import_project(other, data)
+    else:
+        assert_refused(other, data, "metric set")
+
+
+def test_the_usage_of_endless_counts_can_be_told(store: Store, run: Run) -> None:
+    for draw in "ab":
+        request = replace(REQUEST, draw=draw)
+        store.record(request, replace(ANSWER, key=request.key, prompt_tokens=2**63 - 1), Scope(run.id, "sample"))
+    assert store.usage(run.id).prompt_tokens > 2**63
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" + "[]," * 1_100_000 + "[]]", "[" + "1.5," * 2_100_000 + "1]", '["ab"' + ',"ab"' * 1_100_000 + "]"],
+    ids=["lists", "numbers", "texts"],
+)
+@pytest.mark.parametrize("stored", [False, True], ids=["a line", "a text in a row"])
+def test_what_is_far_larger_parsed_than_packed_is_refused_before_it_is_parsed(
+    store: Store, other: Store, full: Project, text: str, stored: bool
+) -> None:
+    lines = lines_of(export_project(store, full.id))
+    if stored:
+        next(line for line in lines[1:] if line[0] == "run")[8] = f'{{"a": {text}}}'
+        data = archive_of(lines)
+    else:
+        data = gzip.compress(json.dumps(lines[0]).encode() + b"\n" + text.encode() + b"\n", 1)
+    tracemalloc.start()
+    try:
+        assert_refused(other, data, "export the project again")
+        assert tracemalloc.get_traced_memory()[1] < 12 * len(text)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "text", ['"' + '\\"' * 2_000_000, '"a' * 2_000_000, '"' * 4_000_000], ids=["escapes", "odd", "empty"]
+)
+def test_a_line_of_quotes_takes_no_time(other: Store, text: str) -> None:
+    start = time.process_time()
+    assert_refused(
+        other, gzip.compress(b'{"format": "autosynth project", "version": 1}\n' + text.encode(), 1), "damaged"
+    )
+    assert time.process_time() - start < 2
+
+
+def test_long_texts_full_of_brackets_are_carried(store: Store, other: Store, task: Task) -> None:
+    project = store.add_project(task)
+    run = store.add_run(project.id, RunKind.SEARCH, "{}", state=RunState.STOPPED)
+    brackets = '[{",' * 800_000
+    store.put_node(Node(run.id, 0, None, NodeState.SCORED, Form.ROOT, source=brackets))
+    store.put_sample(Sample(run.id, "f", SEED, 0, SampleState.OK, {"text": brackets}))
+    arrived = other.runs(import_project(other, export_project(store, project.id)).id)[0]
+    assert other.samples(arrived.id)[0].output == {"text": brackets}
+
+
+def _with_output(name: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda task: task["output_fields"][0].update(name=name)
+
+
+def _with_seed(name: str) -> Callable[[dict[str, Any]], None]:
+    def change(task: dict[str, Any]) -> None:
+        for seed in (*task["search_seeds"], *task["sealed_seeds"]):
+            seed[name] = "x"
+
+    return change
+
+
+@pytest.mark.parametrize("place", ["project", "brief"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        _with_output('+__import__("os").system("id")+'),
+        _with_output(""),
+        _with_output("class"),
+        _with_output("talk"),
+        _with_output("a\n"),
+        _with_seed("<output_fields>"),
+        _with_seed("__class__"),
+        _with_seed("n" * 41),
+        lambda task: task["output_fields"].clear(),
+    ],
+    ids=["code", "nothing", "a keyword", "twice", "a line end", "a place", "a dunder", "a long one", "none at all"],
+)
+def test_a_task_with_names_that_no_task_file_may_have_is_refused(
+    store: Store, other: Store, full: Project, place: str, change: Callable[[dict[str, Any]], None]
+) -> None:
+    lines = lines_of(export_project(store, full.id))
+    task = json.loads(lines[1][1])
+    change(task)
+    if place == "project":
+        lines[1][1] = json.dumps(task)
+    else:
+        next(line for line in lines[1:] if line[0] == "run")[8] = json.dumps({"task": json.dumps(task)})
     assert_refused(other, archive_of(lines), "export the project again")
 
 

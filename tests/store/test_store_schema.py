@@ -94,7 +94,8 @@ def test_the_public_names_are_these() -> None:
             "put_setting",
             "put_verdicts",
         ),
-        *("record", "release", "reuse", "run", "runs", "sample", "sample_scores", "samples", "set_run_state"),
+        *("record", "release", "require_file", "reuse"),
+        *("run", "runs", "sample", "sample_scores", "samples", "set_run_state"),
         *(
             "set_settings",
             "setting",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import random
 import time
 from collections.abc import Callable
@@ -143,6 +144,15 @@ REFUSED = [
         lambda raw: put("good_examples", 0, "seed", value=raw["sealed_seeds"][0])(raw),
         "the seed of an example",
     ),
+    ("a title of nothing", put("title", value="\u200b\u2060 \u3164"), '"title" is empty'),
+    ("a value of nothing", put("search_seeds", 1, "grade", value="\ufeff\u200d"), "is empty"),
+    ("an output of nothing", put("good_examples", 0, "output", "line", value="\u2800"), "is empty"),
+    ("a title that turns", put("title", value="a\u202eb"), "turns the direction of writing; remove it"),
+    (
+        "repeats by what is unseen",
+        as_one_list([{"a": "x" + "\u200b" * n + "\u200f\u2066\u00ad"} for n in range(9)]),
+        "holds 8 seeds twice",
+    ),
     ("a name with a space", as_one_list([{"two words": str(n)} for n in range(9)]), 'field name "two words"'),
     ("a name with braces", put("output_fields", 0, "name", value="a{b}"), "is not a plain name"),
     ("a name with a digit first", put("output_fields", 0, "name", value="1st"), "is not a plain name"),
@@ -205,6 +215,9 @@ BYTES = [
     ("a mark alone", b"\xef\xbb\xbf \n", "the file is empty"),
     ("latin-1", '{"title":\n "caf\u00e9"}'.encode("latin-1"), "line 2 is not in UTF-8"),
     ("utf-16", json.dumps({"title": "x"}).encode("utf-16"), "the file is in UTF-16"),
+    ("utf-16 without a mark", json.dumps({"title": "x"}).encode("utf-16-le"), "the file is in UTF-16"),
+    ("utf-16, big end first", json.dumps({"title": "x"}).encode("utf-16-be"), "the file is in UTF-16"),
+    ("utf-32", json.dumps({"title": "x"}).encode("utf-32-be"), "UTF-32"),
     ("a picture", b"\x89PNG\r\n\x1a\n\0\0", "is not in UTF-8"),
     ("not JSON", b'{"title": "x",\n}', "line 2, column 1 is not JSON"),
     ("cut off", json.dumps(small_task()).encode()[:200], "is not JSON"),
@@ -283,6 +296,20 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_folder_is_no_task_file(tmp_path: Path) -> None:
     with pytest.raises(TaskFileError, match="this is a folder"):
         load_task(tmp_path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(TaskFileError, match="no regular file; save"):
+            load_task(place)
+
+
+def test_scripts_that_need_joiners_are_left_alone() -> None:
+    raw = small_task()
+    raw["title"] = "می\u200cخواهم \u200fعلوم"
+    as_one_list([{"a": text} for text in ("👨\u200d👩", "👨👩", "می\u200cخواهم", "میخواهم", *"bcdef")])(raw)
+    assert len(parse_task(json.dumps(raw).encode(), "mine.json").search_seeds) == 5
 
 
 def test_a_path_that_cannot_be_is_refused() -> None:

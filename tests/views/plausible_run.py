@@ -219,14 +219,14 @@ def _judge(
         store.put_sample(sample)
         for metric in metrics.metrics:
             score = max(1.0, min(5.0, quality + dice.gauss(0, 0.25)))
-            verdicts.append(_verdict(sample.id, metric.name, metrics.version, score))
+            verdicts.append(verdict_of(sample.id, metric.name, metrics.version, score))
     if metrics is METRICS:
         for name in ("Prompt specificity", "Code clarity", "Robustness", "Structure"):
-            verdicts.append(_verdict(node.fingerprint, name, "workflow", max(1.0, min(5.0, quality + 0.3))))
+            verdicts.append(verdict_of(node.fingerprint, name, "workflow", max(1.0, min(5.0, quality + 0.3))))
     store.put_verdicts(verdicts, node.run_id)
 
 
-def _verdict(subject: str, metric: str, version: str, score: float) -> Verdict:
+def verdict_of(subject: str, metric: str, version: str, score: float) -> Verdict:
     return Verdict(subject, metric, version, "gpt-4.1-mini", "p" * 12, score, VerdictMethod.EXPECTED)
 
 

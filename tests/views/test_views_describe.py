@@ -151,12 +151,29 @@ def test_an_example_with_an_empty_part_is_refused() -> None:
         ({"audience": ""}, "who it is for"),
         ({"language": ""}, "the language"),
         ({"output_fields": ()}, "what is to be written"),
-        ({"search_seeds": (), "sealed_seeds": ()}, "8 more inputs"),
+        ({"search_seeds": (), "sealed_seeds": ()}, "needed: at least 8 inputs"),
+        ({"search_seeds": tuple(map(SeedInput, ROWS[:3])), "sealed_seeds": ()}, "5 more of at least 8 inputs"),
+        (
+            {"title": "", "audience": "", "search_seeds": (), "sealed_seeds": ()},
+            "a title, who it is for, at least 8 in",
+        ),
         ({"good_examples": (Example({"other": "x"}, {"text": "t"}),)}, "columns"),
         ({"bad_examples": (Example(ROWS[0], {"other": "t"}),)}, "no longer fits what"),
         ({"must_nevers": ("x" * 90_000,)}, "must_nevers"),
     ],
-    ids=["title", "description", "audience", "language", "outputs", "inputs", "example's input", "example", "too long"],
+    ids=[
+        "title",
+        "description",
+        "audience",
+        "language",
+        "outputs",
+        "inputs",
+        "some inputs",
+        "all at once",
+        "example's input",
+        "example",
+        "too long",
+    ],
 )
 def test_what_is_missing_is_said(change: dict, says: str) -> None:
     assert says in (missing(replace(complete_task(), **change)) or "")

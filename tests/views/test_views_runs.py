@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from autosynth_core.config import ModelSettings, RunSettings
+from autosynth_core.engine import suggested_settings
 from autosynth_core.errors import InputError
 from autosynth_core.judging import WORKFLOW_METRICS
 from autosynth_core.judging.reward import Difference
+from autosynth_core.llm import Price, PriceTable
 from autosynth_core.records import (
     Command,
     Comparison,
+    Event,
     Feedback,
     Form,
     Node,
@@ -24,6 +28,8 @@ from autosynth_core.records import (
     Rating,
     RunKind,
     RunState,
+    Sample,
+    SampleState,
     StopReason,
 )
 from autosynth_core.store import Store
@@ -41,7 +47,8 @@ from autosynth_core.views import (
     words,
 )
 from autosynth_core.views.runs import time_left
-from tests.views.plausible_run import add_round, add_search, example_task
+from autosynth_core.workflow import fingerprint
+from tests.views.plausible_run import METRICS, NOON, SHARPER, add_round, add_search, example_task, verdict_of
 
 
 def test_a_run_without_anything_has_a_header(store: Store, project: Project) -> None:
@@ -81,13 +88,108 @@ def test_what_was_asked_shows_until_it_is_done(store: Store, project: Project) -
     assert header(store, run.id).asked is None
 
 
+def test_a_stop_is_waited_for_until_the_run_has_ended(store: Store, project: Project) -> None:
+    run = add_search(store, project, nodes=5, state=RunState.RUNNING)
+    store.acquire(run.id, "engine", NOON, 60)
+    assert header(store, run.id).asked is None
+    store.handled(store.ask(run.id, Command.STOP, NOON + 1), NOON + 2)  # it was heard; calls are still under way
+    store.add_event(Event(run.id, NOON + 2, "stop", "Stopping: waiting for the model calls already under way."))
+    assert header(store, run.id).asked is Command.STOP
+    store.release(run.id, "engine")
+    store.acquire(run.id, "engine", NOON + 9, 60)  # resumed
+    assert header(store, run.id).asked is None
+
+
+def test_what_the_engine_says_at_the_end_reads_as_words_for_a_teacher() -> None:
+    assert words.told(Event("r", 1.0, "finished", "Finished: converged.")).startswith("Finished: the best recipes")
+    assert words.told(Event("r", 1.0, "stopped", "Stopped: stopped by you.")) == "Stopped by you."
+    for message in ("Failed: The key was refused.", "Recipe 1 is done", "Finished: converged. And more."):
+        assert words.told(Event("r", 1.0, "failed", message)) == message
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (10, 40, "a minute or less"),
+        (130, 260, "2 to 4 minutes"),
+        (1490, 3500, "25 to 60 minutes"),
+        (2245, 5900, "35 minutes to 1.7 hours"),
+        (9000, 21000, "2.5 to 5.8 hours"),
+    ],
+)
+def test_a_span_of_time_is_coarse(low: float, high: float, said: str) -> None:
+    assert words.span(low, high) == said
+
+
+# --- the best against the first ---------------------------------------------------------------------------------------
+
+
+def _judged(store: Store, project: Project, scores: dict[int, dict[str, float]]) -> str:
+    """A search of a chain 0 <- 1 <- 2, each recipe judged under these sets by these scores (one for all inputs)."""
+    run = add_search(store, project, nodes=1, settings=RunSettings(iterations=5, seed_inputs=4))
+    root = store.node(run.id, 0)
+    assert root is not None
+    with closing(sqlite3.connect(store.path)) as db, db:
+        db.execute("DELETE FROM verdicts")
+    for number, given in scores.items():
+        source = f"{root.source}\nMARK = {number}\n"
+        node = replace(root, number=number, parent=number - 1 if number else None, source=source)
+        node = replace(node, fingerprint=fingerprint(source), metric_version=next(iter(given)))
+        store.put_node(node)
+        for place, seed in enumerate(project.task.search_seeds[:4]):
+            sample = Sample(run.id, node.fingerprint, seed, 0, SampleState.OK, {"analogy": "x"}, ms=1)
+            store.put_sample(sample)
+            for version, score in given.items():
+                metrics = store.metric_set(version)
+                assert metrics is not None
+                verdicts = [(sample.id, each.name, version, score + place / 100) for each in metrics.metrics]
+                store.put_verdicts([verdict_of(*each) for each in verdicts], run.id)
+        own = [verdict_of(node.fingerprint, each.name, "workflow", 3.0 + number) for each in WORKFLOW_METRICS.metrics]
+        store.put_verdicts(own, run.id)
+    return run.id
+
+
+OLD, NEW = METRICS.version, SHARPER.version
+
+
+@pytest.mark.parametrize(
+    ("scores", "verdict"),
+    [
+        ({0: {OLD: 3.0}, 1: {OLD: 4.0}}, Comparison.BETTER),
+        ({0: {OLD: 3.0, NEW: 3.0}, 1: {OLD: 3.1, NEW: 3.2}, 2: {NEW: 4.0}}, Comparison.BETTER),
+        ({0: {OLD: 3.0}, 1: {OLD: 3.1, NEW: 3.1}, 2: {NEW: 4.0}}, Comparison.CANT_TELL),
+        ({0: {OLD: 3.0}, 1: {OLD: 2.9}}, Comparison.WORSE),
+    ],
+    ids=["its child", "by the same criteria", "never by the same criteria", "ahead by the program alone"],
+)
+def test_the_best_is_called_better_than_the_first_only_where_the_judge_could_tell(
+    store: Store, project: Project, scores: dict[int, dict[str, float]], verdict: Comparison
+) -> None:
+    now = header(store, _judged(store, project, scores))
+    assert now.gain is not None
+    assert now.gain.verdict is verdict
+    assert now.gain.workflow == pytest.approx(len(scores) - 1)
+    assert now.gain.reward == pytest.approx(now.best.reward.total - now.first.reward.total)
+
+
+def test_no_gain_is_told_while_the_first_is_the_best(store: Store, project: Project) -> None:
+    assert header(store, add_search(store, project, nodes=1).id).gain is None
+    assert header(store, store.add_run(project.id, RunKind.SEARCH, "{}").id).gain is None
+
+
+def test_a_recipes_own_score_is_the_mean_of_its_samples(store: Store, project: Project) -> None:
+    seen = node(store, _judged(store, project, {0: {OLD: 3.0}, 1: {OLD: 3.5, NEW: 2.0}}), 1)
+    assert seen.own_score == pytest.approx(3.515)
+    assert seen.own_score == pytest.approx(sum(view.mean for view in seen.samples) / 4)
+
+
 @pytest.mark.parametrize(
     ("state", "reason", "said"),
     [
-        (RunState.FINISHED, StopReason.CONVERGED, "hardly have helped"),
+        (RunState.FINISHED, StopReason.CONVERGED, "less than 0.05 over the last 5 recipes, as far as"),
         (RunState.FINISHED, StopReason.BUDGET, "budget"),
         (RunState.FINISHED, "whatever", "Finished"),
-        (RunState.INTERRUPTED, "", "Resume"),
+        (RunState.INTERRUPTED, "", "can go on"),
         (RunState.STOPPED, "", "Stopped by you"),
         (RunState.FAILED, "The key was refused.", "problem"),
     ],
@@ -294,8 +396,37 @@ def test_an_estimate_grows_with_what_is_asked_for() -> None:
     large = estimate(RunSettings(iterations=5), stages=3, logprobs=False, embedded=False)
     assert small.calls == 6 * (1 + 6) + 6 * (6 * 4 + len(WORKFLOW_METRICS.metrics)) + 3
     assert large.calls > small.calls
-    assert (small.seconds or 0) > 60
+    assert small.seconds is not None
+    assert 60 < small.seconds[0] < small.seconds[1]
     assert large.seconds is None
+    assert large.tokens > small.tokens > 10_000
+
+
+def test_new_criteria_are_counted_with_the_parents_they_judge_again() -> None:
+    never, always = (
+        estimate(RunSettings(iterations=10, metric_refresh=every), stages=1, logprobs=True, embedded=False)
+        for every in (0, 1)
+    )
+    assert always.calls - never.calls == 10 * 6 * 4 + 10 * 3
+
+
+def test_the_estimate_holds_for_the_runs_that_were_measured() -> None:
+    """docs/embedded-run.md: 5 recipes took 25 minutes on two quiet cores, 59 on busy ones, and 116,000 tokens."""
+    settings = suggested_settings(embedded=True).model_copy(update={"iterations": 5})
+    measured = estimate(settings, stages=2, logprobs=True, embedded=True)
+    assert measured.seconds is not None
+    assert measured.seconds[0] / 60 == pytest.approx(25, rel=0.1)
+    assert measured.seconds[1] / 60 == pytest.approx(59, rel=0.1)
+    assert 116_000 < measured.tokens < 2 * 116_000
+
+
+def test_what_a_search_costs_is_known_only_where_every_models_price_is() -> None:
+    expected = estimate(RunSettings(iterations=5), stages=1, logprobs=True, embedded=False)
+    prices = PriceTable(own={"a": Price(prompt=1.0, completion=2.0), "b": Price(prompt=0.0, completion=0.0)})
+    tokens = expected.generator.prompt + 2 * expected.generator.completion
+    assert expected.usd(prices, optimizer="b", evaluator="b", generator="a") == pytest.approx(tokens / 1e6)
+    assert expected.usd(prices, optimizer="b", evaluator="unknown", generator="a") is None
+    assert expected.usd(PriceTable(local=True), optimizer="x", evaluator="x", generator="x") == 0.0
 
 
 def test_a_header_of_a_thousand_nodes_is_quick(store: Store) -> None:

@@ -11,7 +11,7 @@ from autosynth_core.views import words
     ("message", "share"),
     [
         ("Fetching the embedded model, 0% of 1.1 GB", 0.0),
-        ("Fetching the embedded model, 45% of 1.1 GB", 0.45),
+        ("Fetching the built-in model, 45% of 1.1 GB", 0.45),
         ("Making 6 samples", None),
         ("Recipe 1: Fetching the embedded model, 45%", None),
     ],

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import importlib
+
+import pydantic_monty
 import pytest
 from workflow_cases import generate_body, make_task
 
@@ -9,12 +12,14 @@ from autosynth_core.records import FieldKind, OutputField, Task
 from autosynth_core.workflow import ALLOWED_MODULES, HOST_FUNCTIONS, Sandbox, contract_text, preflight
 from autosynth_core.workflow.dryrun import fill_schema
 from autosynth_core.workflow.hostcall import read_call
+from autosynth_core.workflow.reach import LENT
 
 
 def test_public_surface_is_this() -> None:
     assert workflow.__all__ == [
         "ALLOWED_MODULES",
         "HOST_FUNCTIONS",
+        "SCRIPT_MARK",
         "Host",
         "Job",
         "Outcome",
@@ -27,6 +32,7 @@ def test_public_surface_is_this() -> None:
         "output_schema",
         "plain_workflow",
         "preflight",
+        "why_not_exported",
     ]
 
 
@@ -39,12 +45,26 @@ def test_contract_tells_fields_functions_and_limits() -> None:
     assert [part for part in told if part not in text] == []
 
 
-@pytest.mark.parametrize("module", sorted(ALLOWED_MODULES - {"__future__"}))
-async def test_every_allowed_module_is_there(module: str, task: Task, sandbox: Sandbox) -> None:
+MODULES = sorted(ALLOWED_MODULES - {"__future__"})
+
+
+@pytest.mark.parametrize("module", MODULES)
+async def test_whatever_is_lent_of_a_module_is_there(module: str, task: Task, sandbox: Sandbox) -> None:
+    lent = ", ".join(f"lent.{name}" for name in sorted(LENT[module]))
     source = generate_body(
-        f"import {module} as lent", "answer = await llm(prompt)", 'return {"text": answer + str(lent)[:1]}'
+        f"import {module} as lent", "answer = await llm(prompt)", f'return {{"text": answer + str([{lent}])[:1]}}'
     )
     assert (await preflight(source, task, sandbox)).reason == ""
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module != "random"])  # a sample has its own
+async def test_what_is_not_lent_of_a_module_is_not_there(module: str) -> None:
+    others = [name for name in dir(importlib.import_module(module)) if name[0] != "_" and name not in LENT[module]]
+    tried = "\n".join(
+        f"try:\n    {module}.{name}\n    found.append('{name}')\nexcept AttributeError:\n    pass" for name in others
+    )
+    async with pydantic_monty.AsyncMonty(max_processes=1) as pool, pool.checkout(script_name="tried.py") as session:
+        assert await session.feed_run(f"import {module}\nfound = []\n{tried}\nfound") == []
 
 
 async def test_future_import_is_let_through(task: Task, sandbox: Sandbox) -> None:

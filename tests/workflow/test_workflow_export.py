@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -13,7 +14,8 @@ from typing import Any
 import pytest
 from workflow_cases import PIPELINE, make_task
 
-from autosynth_core.records import FieldKind, OutputField, Task
+from autosynth_core.errors import InputError
+from autosynth_core.records import FieldKind, OutputField, SeedInput, Task
 from autosynth_core.workflow import export_script, plain_workflow
 
 Reply = Callable[[dict[str, Any]], tuple[int, str]]
@@ -114,3 +116,73 @@ def test_bad_seed_gets_one_sentence(seed: str, tmp_path: Path) -> None:
     assert (status, results) == (2, [])
     assert "a seed input" in errors
     assert "Traceback" not in errors
+
+
+HARMFUL = {
+    "an import": "import os\n" + PIPELINE,
+    "code at the top": "print(1)\n" + PIPELINE,
+    "a call at the top": 'X = __import__("os").system("touch harmed")\n' + PIPELINE,
+    "a file": PIPELINE.replace("await llm(", "open('harmed', 'w') or await llm(", 1),
+    "the client": PIPELINE.replace("    return draft", "    return _studio_lent.client"),
+    "no workflow": "X = 1\n",
+}
+
+
+@pytest.mark.parametrize("source", HARMFUL.values(), ids=HARMFUL)
+def test_a_recipe_that_preflight_would_stop_is_not_exported(source: str) -> None:
+    with pytest.raises(InputError, match=r"^This recipe can't be taken away \(.*\); choose another\.$"):
+        export_script(source, make_task())
+
+
+@pytest.mark.parametrize("source", ["def (((", "", "x = '\0'", "x = '\ud800'", "(" * 5000], ids=repr)
+def test_a_recipe_that_is_no_program_is_not_exported(source: str) -> None:
+    with pytest.raises(InputError):
+        export_script(source, make_task())
+
+
+NASTY = '+__import__("os").system("touch harmed")+'
+
+
+def test_names_and_titles_are_never_code(tmp_path: Path) -> None:
+    seeds = (SeedInput({"concept": "a", "grade": "b", "<output_fields>": "c", "<workflow>": "d", "'\n1/0\n'": "e"}),)
+    task = make_task(OutputField(NASTY, "<seed_fields>"), search_seeds=seeds, title="<workflow> <seed_fields>")
+    script = export_script(PIPELINE, task)
+    tree = ast.parse(script)
+    fields = {
+        each.targets[0].id: ast.literal_eval(each.value)
+        for each in tree.body
+        if isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Name) and "_FIELDS" in each.targets[0].id
+    }
+    assert fields == {"_STUDIO_SEED_FIELDS": sorted(seeds[0].values), "_STUDIO_OUTPUT_FIELDS": {NASTY: False}}
+    assert script.count("async def generate(") == 1
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Decoding: phonics",
+        "coding: utf-7 +AAo-import os",
+        "a\rimport os",
+        "a\x0cimport os",
+        "\x85x\u2028import os",
+        "\0",
+        "",
+    ],
+    ids=ascii,
+)
+def test_a_title_is_a_comment_and_nothing_else(title: str, endpoint: Any, tmp_path: Path) -> None:
+    task = make_task(title=title)
+    assert ast.dump(ast.parse(export_script(PIPELINE, task).encode())) == ast.dump(
+        ast.parse(export_script(PIPELINE, make_task()))
+    )
+    url, _, _ = endpoint
+    status, results, errors = _run(tmp_path, PIPELINE, task, url, "--seed", json.dumps(SEEDS[0]))
+    assert (status, len(results), errors) == (0, 1, "")
+
+
+def test_a_recipes_own_helpers_are_not_replaced(endpoint: Any, tmp_path: Path) -> None:
+    url, _, _ = endpoint
+    helpers = "\n\ndef _messages(text):\n    return text\n\n\ndef _checked(text):\n    return _messages(text) + '!'\n"
+    source = PIPELINE.replace("    return draft\n", '    return {"text": _checked(draft["text"])}\n') + helpers
+    _, results, _ = _run(tmp_path, source, make_task(), url, "--seed", json.dumps(SEEDS[0]))
+    assert results == [{"seed": SEEDS[0], "output": {"text": "an answer!"}}]

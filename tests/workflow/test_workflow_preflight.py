@@ -232,14 +232,14 @@ REFUSED = {
     ),
     "a set": (Gate.DRY_RUN, generate_body(ANSWER[0], 'return {"text": {answer}}'), "not JSON serializable"),
     "a file": (
-        Gate.DRY_RUN,
+        Gate.SIGNATURE,
         generate_body("x = eval('open')('/etc/passwd').read()", "answer = await llm(prompt + x)", ANSWER[1]),
-        "Permission denied",
+        "eval can't be used here",
     ),
     "the class of a thing": (
-        Gate.DRY_RUN,
+        Gate.SIGNATURE,
         generate_body("x = eval('().__class__.__base__')", "answer = await llm(prompt + str(x))", ANSWER[1]),
-        "__class__",
+        "eval can't be used here",
     ),
     "an escape by a template": (
         Gate.DRY_RUN,
@@ -247,14 +247,14 @@ REFUSED = {
         "__class__",
     ),
     "an import by eval": (
-        Gate.DRY_RUN,
+        Gate.SIGNATURE,
         generate_body("answer = await llm(prompt + str(eval('__import__(\"os\")')))", ANSWER[1]),
-        "__import__",
+        "eval can't be used here",
     ),
     "the host's functions by name": (
-        Gate.DRY_RUN,
+        Gate.SIGNATURE,
         generate_body("answer = await llm(prompt + str(eval('host_done')))", ANSWER[1]),
-        "host_done",
+        "eval can't be used here",
     ),
     "an empty prompt": (
         Gate.DRY_RUN,

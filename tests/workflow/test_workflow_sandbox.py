@@ -55,6 +55,23 @@ async def test_no_jobs_is_no_work(sandbox: Sandbox) -> None:
     assert await _run(sandbox, ONE, []) == []
 
 
+@pytest.mark.parametrize(
+    ("expression", "says"),
+    [
+        ("eval('open')('/etc/passwd').read()", "Permission denied"),
+        ("eval('().__class__.__base__')", "__class__"),
+        ("eval('__import__(\"os\")')", "__import__"),
+        ("eval('host_done')", "host_done"),
+    ],
+    ids=["a file", "the class of a thing", "an import", "the host's functions by name"],
+)
+async def test_what_would_reach_out_is_not_there_even_unchecked(expression: str, says: str, sandbox: Sandbox) -> None:
+    source = generate_body(f"answer = await llm(prompt + str({expression}))", 'return {"text": answer}')
+    (outcome,) = await _run(sandbox, source, _jobs([ScriptedHost()]))
+    assert outcome.state is SampleState.WORKFLOW_FAILED
+    assert says in outcome.reason
+
+
 async def test_samples_do_not_see_each_other(sandbox: Sandbox) -> None:
     source = generate_body(
         "SEEN.append(seed['concept'])",

@@ -143,7 +143,7 @@ def model_file(model: ModelFile | str) -> ModelFile:
         return model
     if found := MODEL_FILES.get(model):
         return found
-    raise ModelFileError(f"There is no embedded model named {model!r}; choose one of: {', '.join(MODEL_FILES)}.")
+    raise ModelFileError(f"There is no built-in model named {model!r}; choose one of: {', '.join(MODEL_FILES)}.")
 
 
 def cache_dir() -> Path:

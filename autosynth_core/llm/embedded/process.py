@@ -96,7 +96,7 @@ class EmbeddedModel:
         keeper.start()
         born = answers.get()
         if not isinstance(born, _Child):
-            raise ModelFileError(f"The embedded model's process can't be started: {born!s}.")
+            raise ModelFileError(f"The built-in model's process can't be started: {born!s}.")
         self._child = born
         with contextlib.ExitStack() as on_failure:
             on_failure.callback(
@@ -120,9 +120,9 @@ class EmbeddedModel:
             if isinstance(line, bytes) and line:
                 return line
             child.process.wait()
-            raise ModelFileError(f"The embedded model {model.name} ended while loading. Its last words: {_tail(child)}")
+            raise ModelFileError(f"The built-in model {model.name} ended while loading. Its last words: {_tail(child)}")
         raise ModelFileError(
-            f"The embedded model {model.name} was not ready after {self._load_timeout_s:.0f} s; close other programs "
+            f"The built-in model {model.name} was not ready after {self._load_timeout_s:.0f} s; close other programs "
             f"and try again. Its last words: {_tail(child)}"
         )
 
@@ -189,7 +189,7 @@ def _tail(child: _Child) -> str:
 def _file_of(model: ModelFile) -> Path:
     if not files.installed(model):
         raise ModelFileError(
-            f"The embedded model {model.name} is not on this machine yet ({model.bytes / 1e9:.1f} GB). Fetch it with "
+            f"The built-in model {model.name} is not on this machine yet ({model.bytes / 1e9:.1f} GB). Fetch it with "
             f"`python -m autosynth_core models pull {model.name}`, or on the Settings page."
         )
     return files.path(model)

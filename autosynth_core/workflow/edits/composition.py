@@ -17,7 +17,10 @@ from autosynth_core.records import FieldKind, OutputField, Task
 from autosynth_core.workflow.edits.flow import largest_answer, pipeline
 from autosynth_core.workflow.edits.literals import literal
 from autosynth_core.workflow.edits.program import HOST, Patch, Program, first_line
-from autosynth_core.workflow.edits.words import escaped, short, without_fields
+from autosynth_core.workflow.edits.words import escaped, short, whole, without_fields
+
+# Bytes, some 500 and 125 tokens: with draft, notes and answer they must fit into the 4096 of a small model's slot.
+_LONGEST_DESCRIPTION, _LONGEST_AUDIENCE = 2000, 500
 
 # What composed functions call their own variables: no top-level name may be one of these.
 LOCALS = frozenset(
@@ -170,12 +173,10 @@ class Composition:
         return self.shared("draft_as_text", _draft_as_text(self.task.output_fields))
 
     def about(self) -> str:
-        """The task in two lines, safe in a format string."""
+        """The task in two lines, safe in a format string: the teacher's own words, whole unless they are very long."""
         task = self.task
-        lines = (
-            f"Task: {short(task.title, 120)}. {short(task.description, 400)}.\nReaders: {short(task.audience, 160)}."
-        )
-        return escaped(lines)
+        told = whole(task.description, _LONGEST_DESCRIPTION)
+        return escaped(f"Task: {short(task.title, 120)}. {told}\nReaders: {whole(task.audience, _LONGEST_AUDIENCE)}")
 
     def schema(self) -> str:
         """The name of the constant with the JSON Schema of the task's output."""

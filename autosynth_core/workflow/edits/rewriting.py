@@ -87,7 +87,13 @@ class RewritePrompt:
         if new.split() == old.text.split():
             raise ValueError(f"The new prompt for {target} is the old one: change its wording.")
         child = program.patched([Patch(*program.span(program.constants[target]), literal(new))])
-        return Edit(child.source, f"Rewords the prompt {target}. {_told(old.text, new)}")
+        return Edit(child.source, f"Rewords the {_called(target)} prompt. {_told(old.text, new)}")
+
+
+def _called(constant: str) -> str:
+    """A prompt constant's name in words; a workflow of one prompt has no name for it."""
+    words = constant.lower().removesuffix("_prompt").removesuffix("prompt").replace("_", " ").strip()
+    return words or "main"
 
 
 def _told(old: str, new: str) -> str:
@@ -128,7 +134,9 @@ class Sampling:
         name, value = context.random.choice(choices)
         child = _with_setting(program, call, name, value)
         told = "creativity (temperature)" if name == "temperature" else "room for the answer (max_tokens)"
-        return Edit(child.source, f"Sets the {told} of the {target} to {value}.")
+        number, _, function = target.removeprefix("call ").partition(" in ")
+        which = "" if len(_calls(program)) == 1 else f" of model call {number} in {function.replace('_', ' ')}"
+        return Edit(child.source, f"Sets the {told}{which} to {value}.")
 
 
 # --- prompts ------------------------------------------------------------------------------------------------------

@@ -113,6 +113,18 @@ def short(text: str, limit: int = 120) -> str:
     return text if len(text) <= limit else _cut(text, limit - 1).rstrip(" ,;:.") + "…"
 
 
+def whole(text: str, limit: int) -> str:
+    """``text`` on one line with its last full stop, braces undoubled; of more than ``limit`` bytes the first sentences.
+
+    Bytes, because a letter beyond ASCII takes more of a model's tokens.
+    """
+    text = " ".join(text.replace("{{", "{").replace("}}", "}").split())
+    head = text.encode("utf-8", "ignore")[:limit].decode("utf-8", "ignore")
+    if len(head) < len(text):
+        text = _cut(head, len(head))
+    return text if not text or text.endswith((".", "!", "?", "…", "。", "！", "？")) else f"{text}."
+
+
 def _heading(field: str) -> str:
     return re.sub(r"[^\w]+|_", " ", re.split(r"[!:]", field)[0]).strip().capitalize() or "Input"
 
