@@ -128,7 +128,12 @@ def _search(command: argparse.ArgumentParser) -> None:
     choice("--scoring", Scoring, "scores on one scale, or as they come")
     choice("--convergence", Convergence, "when the search has found what it can")
     number("--race-contenders", int, "N", "best workflows raced at the end on sealed seed inputs, 0: no race")
-    command.add_argument("--criteria", type=Path, metavar="F", help="JSON file of criteria that count for you")
+    command.add_argument(
+        "--criteria",
+        type=Path,
+        metavar="F",
+        help="JSON file of criteria that count for you (default: those saved with the project)",
+    )
     number("--anchor-share", float, "A", "share of those criteria in a sample's score, 0 to 1")
     command.add_argument(
         "--no-noise",
@@ -169,7 +174,9 @@ def _resume(command: argparse.ArgumentParser) -> None:
     command.add_argument("--iterations", type=int, metavar="N", help="the new total (default: as before)")
     command.add_argument("--budget-usd", type=float, metavar="X", help="the new cap in US dollars (default: as before)")
     command.add_argument("--budget-tokens", type=int, metavar="N", help="the new cap in tokens (default: as before)")
-    command.add_argument("--race", action="store_true", help="only race the best of an ended run on sealed inputs")
+    command.add_argument(
+        "--race", action="store_true", help="only race the best of an ended run on sealed inputs (default: search on)"
+    )
     _common(command)
     command.set_defaults(run=resume_command)
 
