@@ -28,6 +28,7 @@ is a value with its reason (see ``records``), never an exception that escapes it
     ├── FirstWorkflowFailed      the first workflow made nothing that could be judged
     ├── BudgetReached            the next call could exceed the budget
     ├── RunHalted                the run was paused by its owner's end or stopped by a person
+    │   └── AlarmRaised          something speaks against the judge, and the run was to stop then
     ├── LeaseLost                another process owns the run now
     └── ModelFileError           the embedded model can't be fetched or started
 """
@@ -125,6 +126,10 @@ class BudgetReached(AutoSynthError):
 
 class RunHalted(AutoSynthError):
     """A person stopped the run, or its owner is ending. Raised where the next call would have started."""
+
+
+class AlarmRaised(RunHalted):
+    """An alarm about the judge went off in a run that is to stop on one."""
 
 
 class LeaseLost(AutoSynthError):

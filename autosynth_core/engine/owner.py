@@ -22,7 +22,15 @@ from pathlib import Path
 from autosynth_core.engine.round_run import run_round
 from autosynth_core.engine.search_run import run_search
 from autosynth_core.engine.switch import Switch, until_halted
-from autosynth_core.errors import AutoSynthError, BudgetReached, DatabaseLocked, LeaseLost, RunHalted, StoreError
+from autosynth_core.errors import (
+    AlarmRaised,
+    AutoSynthError,
+    BudgetReached,
+    DatabaseLocked,
+    LeaseLost,
+    RunHalted,
+    StoreError,
+)
 from autosynth_core.records import Command, Event, Run, RunKind, RunState, StopReason
 from autosynth_core.store import Store
 from autosynth_core.workflow import Sandbox
@@ -218,6 +226,8 @@ class Owner:
             _log.warning("run=%s lease lost", run.id)
             self._live.pop(run.id, None)
             return
+        except AlarmRaised as error:
+            state, reason = RunState.STOPPED, str(error)
         except RunHalted:
             if self._live[run.id].stopped_by_person:
                 again = self._live[run.id].again

@@ -135,7 +135,7 @@ def with_anchors(metrics: MetricSet, anchors: Sequence[Metric], share: float) ->
         return metrics
     taken = {metric.name.casefold() for metric in anchors}
     others = [metric for metric in metrics.metrics if metric.name.casefold() not in taken and not metric.anchor]
-    if share >= 1 or not others:
+    if share >= 1 or not any(metric.weight > 0 for metric in others):
         return MetricSet(tuple(replace(metric, anchor=True) for metric in anchors))
     frozen = math.fsum(metric.weight for metric in anchors)
     dynamic = math.fsum(metric.weight for metric in others)

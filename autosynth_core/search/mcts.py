@@ -19,7 +19,7 @@ from random import Random
 from typing import NamedTuple
 
 from autosynth_core.config import RunSettings
-from autosynth_core.errors import AutoSynthError, FirstWorkflowFailed, RunHalted, TransientFailure
+from autosynth_core.errors import AlarmRaised, AutoSynthError, FirstWorkflowFailed, RunHalted, TransientFailure
 from autosynth_core.judging import Noise, Observation, Spread
 from autosynth_core.judging import in_words as noise_in_words
 from autosynth_core.judging.concurrently import concurrently
@@ -41,6 +41,7 @@ from autosynth_core.records import (
     Task,
     Workflow,
 )
+from autosynth_core.search.alarms import Alarm, alarms, race_alarm, text_lengths
 from autosynth_core.search.allocate import first_look, further_look, top_two
 from autosynth_core.search.backpropagate import backpropagate
 from autosynth_core.search.chance import noise_from, repeated_seeds, spread_from
@@ -157,6 +158,8 @@ class Search:
         self._first_look = self._seeds[: first_look(settings)]
         self._stored_looks: dict[int, list[Look]] = {}
         self._released: set[str] = set()
+        self._alarmed: set[str] = set()
+        self._lengths: dict[int, dict[str, int]] = {}
 
     async def run(self, stored: Mapping[int, Node]) -> Finished:
         """Search until converged or out of iterations.
@@ -231,6 +234,9 @@ class Search:
         if result is not None:
             self._journal.add_race(result)
             self._journal.event("race", _race_told(result), result.winner)
+            alarm = race_alarm(self._board, result, self._settings.workflow_weight, second=self._race_judge is not None)
+            if alarm is not None:
+                self._journal.event(f"alarm {alarm.kind}", alarm.text, result.winner)
         return result
 
     def _saved(self) -> int:
@@ -515,12 +521,38 @@ class Search:
             self._journal.put_outcome(node, result.looks, _told(node, self._tree.scores.get(node.number)))
         if node.state is not NodeState.SCORED:
             return False
+        self._watch(node, tell=not result.stored)
         if result.refreshed:  # the others were judged by what was in force when they were planned
             self._in_force = result.metrics
         self._history.append(top(self._tree.scores))
         self._since_extended += node.number > self._settings.extended_after
         left = self._settings.iterations - node.number
         return left > 0 and self._since_extended >= self._settings.patience and self._has_converged(left)
+
+    def _watch(self, node: Node, *, tell: bool) -> None:
+        """Look for signs that the judge is being gamed; each is told once. Raises AlarmRaised in a run that stops on it."""
+        samples = self._journal.samples(node.fingerprint)
+        self._lengths[node.number] = text_lengths(self._task, samples)
+        metrics = self._journal.metric_set(node.metric_version)
+        found = alarms(
+            self._board,
+            list(self._observations.values()),
+            self._lengths,
+            task=self._task,
+            metrics=metrics,
+            first=self._journal.metric_set(self._tree.nodes[0].metric_version),
+            fitness=self._refresher.fitness_of(metrics),
+        )
+        new = [alarm for alarm in found if alarm.kind not in self._alarmed]
+        self._alarmed |= {alarm.kind for alarm in new}
+        if tell and new:
+            self._raise(new, node.number)
+
+    def _raise(self, found: Sequence[Alarm], number: int) -> None:
+        for alarm in found:
+            self._journal.event(f"alarm {alarm.kind}", alarm.text, number)
+        if self._settings.stop_on_drift:
+            raise AlarmRaised("An alarm about the judge went off; see Criteria, then go on or start anew.")
 
     def _observe(self, looks: Sequence[Look]) -> None:
         """Take in what an iteration looked at, and score the whole tree anew."""

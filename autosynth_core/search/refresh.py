@@ -80,11 +80,16 @@ class Refresher:
         self._one_slot = one_slot
         self._draw = draw
         self._versions: set[str] = set()  # that known outputs were judged under
+        self._found: dict[str, Fitness] = {}  # by version as weighed: on its own weights the same set would look better
 
     @property
     def tried(self) -> int:
         """How many known outputs were judged, each version of the metrics counted."""
         return len(self._versions) * len(self._known)
+
+    def fitness_of(self, metrics: MetricSet) -> Fitness | None:
+        """The judge's fitness by this set, as found when it was born in this process."""
+        return self._found.get(metrics.version)
 
     async def refresh(
         self,
@@ -110,9 +115,8 @@ class Refresher:
         found = await self._fitness(number, born)
         weighted = self._weighted(number, born, found)
         looks = await self._judge_panel(number, panel, weighted)
-        reason = quarantine_reason(
-            self._drift(panel, looks, seen, in_force, weighted, spread), found, await self._fitness(number, in_force)
-        )
+        before = self.fitness_of(in_force) or await self._fitness(number, in_force)
+        reason = quarantine_reason(self._drift(panel, looks, seen, in_force, weighted, spread), found, before)
         standing = Standing.QUARANTINED if reason else Standing.IN_FORCE
         self._journal.put_metric_set(weighted, number, None, "regenerated from samples", standing, reason)
         if reason:
@@ -143,10 +147,18 @@ class Refresher:
 
     def _weighted(self, number: int, born: MetricSet, found: Fitness | None) -> MetricSet:
         """With the weights that its metrics earned. The set as proposed is kept too: the fitness is a claim on that."""
-        weighted = born if found is None else reweighted(born, found)
+        weighted = born if found is None else self._reweighted(born, found)
+        if found is not None:
+            self._found[weighted.version] = found
         if weighted.version != born.version:
             self._journal.put_metric_set(born, number, None, "before it was weighed", Standing.PROPOSED)
         return weighted
+
+    def _reweighted(self, born: MetricSet, found: Fitness) -> MetricSet:
+        """The proposed metrics by what they have earned; the educator's keep their share."""
+        earned = reweighted(born, found)
+        dynamic = MetricSet(tuple(metric for metric in earned.metrics if not metric.anchor))
+        return with_anchors(dynamic, self._anchors, self._settings.anchor_share) if self._anchors else earned
 
     async def _propose(self, number: int, samples: Sequence[Sample], in_force: MetricSet | None) -> MetricSet | None:
         usable = [sample for sample in samples if sample.state is SampleState.OK]

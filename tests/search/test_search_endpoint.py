@@ -67,9 +67,10 @@ async def test_exercise_that_the_endpoint_failed_is_not_remembered_as_a_failed_o
 
 def _tree(*states: NodeState, source: str = "") -> Tree:
     tree = Tree()
-    tree.add(make_node(0), make_score(0, 0.5))
+    tree.add(make_node(0))
+    tree.scores = {0: make_score(0, 0.5)}
     for number, state in enumerate(states, start=1):
-        tree.add(make_node(number, 0, state, form=Form.REWRITE, source=source), None)
+        tree.add(make_node(number, 0, state, form=Form.REWRITE, source=source))
     return tree
 
 

@@ -22,6 +22,7 @@ from autosynth_core.records import (
     Event,
     Feedback,
     Form,
+    Look,
     Node,
     NodeState,
     Project,
@@ -135,7 +136,8 @@ def _judged(store: Store, project: Project, scores: dict[int, dict[str, float]])
         source = f"{root.source}\nMARK = {number}\n"
         node = replace(root, number=number, parent=number - 1 if number else None, source=source)
         node = replace(node, fingerprint=fingerprint(source), metric_version=next(iter(given)))
-        store.put_node(node)
+        seen = tuple(seed.id for seed in project.task.search_seeds[:4])
+        store.put_outcome(node, [], [Look(number, number, version, seen) for version in given])
         for place, seed in enumerate(project.task.search_seeds[:4]):
             sample = Sample(run.id, node.fingerprint, seed, 0, SampleState.OK, {"analogy": "x"}, ms=1)
             store.put_sample(sample)
