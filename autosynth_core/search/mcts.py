@@ -530,7 +530,7 @@ class Search:
         return left > 0 and self._since_extended >= self._settings.patience and self._has_converged(left)
 
     def _watch(self, node: Node, *, tell: bool) -> None:
-        """Look for signs that the judge is being gamed; each is told once. Raises AlarmRaised in a run that stops on it."""
+        """Tell signs that the judge is being gamed, each once. Raises AlarmRaised in a run that is to stop on one."""
         samples = self._journal.samples(node.fingerprint)
         self._lengths[node.number] = text_lengths(self._task, samples)
         metrics = self._journal.metric_set(node.metric_version)
