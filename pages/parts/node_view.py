@@ -112,8 +112,9 @@ def _own_yardstick(seen: NodeView) -> None:
     if seen.score is None or seen.own_score is None or f"{seen.own_score:.2f}" == f"{seen.score.sample_score:.2f}":
         return
     st.caption(
-        f"Samples: {seen.score.sample_score:.2f} on the first recipe's yardstick, by which recipes are compared; "
-        f"{seen.own_score:.2f} by the criteria of its own time, which the tabs below show."
+        f"{seen.score.sample_score:.2f} is the estimate by which recipes are compared: on one scale whatever the "
+        f"criteria, with its relatives weighed in. Its own samples, which the tabs below show, average "
+        f"{seen.own_score:.2f}."
     )
 
 

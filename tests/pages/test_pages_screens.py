@@ -17,6 +17,7 @@ from autosynth_core.records import (
     Command,
     Event,
     Feedback,
+    Look,
     Metric,
     MetricSet,
     Project,
@@ -476,9 +477,11 @@ def _judged_again(store: Store, run_id: str, number: int, score: float, before: 
     assert this is not None
     metrics = MetricSet((Metric("Later", "d", "l", "h"),))
     store.put_metric_set(run_id, metrics, number, None, "")
-    store.put_node(replace(this, metric_version=metrics.version))
     parent = store.node(run_id, this.parent or 0)
     assert parent is not None
+    seeds = tuple(sample.seed.id for sample in store.samples(run_id, fingerprint=this.fingerprint))
+    looks = [Look(number, each, metrics.version, seeds) for each in (number, parent.number)]
+    store.put_outcome(replace(this, metric_version=metrics.version), [], looks)
     for of, given in ((this, score), (parent, before)):
         for place, sample in enumerate(store.samples(run_id, fingerprint=of.fingerprint)):
             each = Verdict(
@@ -506,9 +509,10 @@ def test_a_gain_is_green_only_where_the_judge_calls_the_samples_better(
 
 def test_two_means_of_the_same_samples_are_told_apart(open_page: Open, store: Store, project: Project) -> None:
     run = add_search(store, project, nodes=2, seed=3)
-    assert "yardstick" not in said(open_page("search", run=run.id, node="0"))
     _judged_again(store, run.id, 1, 4.5, before=4.2)
-    assert "4.55 by the criteria of its own time" in said(open_page("search", run=run.id, node="1"))
+    told = said(open_page("search", run=run.id, node="1"))
+    assert "is the estimate by which recipes are compared" in told
+    assert "average 4.55" in told
 
 
 @pytest.mark.parametrize("kind", RunKind)
