@@ -55,6 +55,6 @@ def test_a_search_on_the_embedded_model_scores_a_child(tmp_path: Path, monkeypat
         assert root.state is NodeState.SCORED
         assert child.state in (NodeState.SCORED, NodeState.DUPLICATE), child.reason
         samples = store.samples(run.id, root.fingerprint)
-        assert [sample.state for sample in samples] == [SampleState.OK] * 2
+        assert [sample.state for sample in samples] == [SampleState.OK] * 4  # two seed inputs, twice
         scores = {round(row.score or 0, 3) for row in store.sample_scores(run.id)}
         assert len(scores) > 2  # expected scores, finer than digits
