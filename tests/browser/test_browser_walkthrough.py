@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from app_process import App
 from playwright.sync_api import Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from autosynth_core.records import NodeState, RunKind, RunState
 from autosynth_core.store import Store
@@ -42,10 +43,10 @@ def wait_for(condition: object, seconds: float, what: str) -> None:
 def press_until(page: Page, button: str, text: str) -> None:
     """Press a button, again where the page was being redrawn under the first press."""
     for _ in range(4):
-        page.get_by_role("button", name=button).click()
         try:
+            page.get_by_role("button", name=button).click()
             expect(page.get_by_text(text).first).to_be_visible(timeout=15_000)
-        except AssertionError:
+        except (AssertionError, PlaywrightTimeout):
             continue
         return
     raise AssertionError(f"{button} did not lead to: {text}")
