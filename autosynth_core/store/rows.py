@@ -328,7 +328,7 @@ def race_to_json(race: RaceResult) -> str:
 def read_race(row: Row) -> RaceResult:
     run_id, at, result = row
     raw = json.loads(result)
-    low, middle, high = raw["gain"]
+    mean, low, high = raw["gain"]
     return RaceResult(
         run_id=run_id,
         judge=raw["judge"],
@@ -339,7 +339,7 @@ def read_race(row: Row) -> RaceResult:
         sealed=Reward(*raw["sealed"]),
         claimed=Reward(*raw["claimed"]),
         first=Reward(*raw["first"]),
-        gain=(low, middle, high),
+        gain=(mean, low, high),
         at=at,
     )
 
