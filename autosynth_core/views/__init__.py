@@ -6,7 +6,7 @@ nothing: commands to the engine go through ``engine``, edits of a task through t
 
 from __future__ import annotations
 
-from autosynth_core.views.estimate import Estimate, estimate
+from autosynth_core.views.estimate import Estimate, RaceCost, estimate, race_cost
 from autosynth_core.views.node import NodeView, SampleView, node
 from autosynth_core.views.projects import ProjectCard, RoundView, projects, rounds, searches
 from autosynth_core.views.runs import BestPoint, Gain, RunHeader, best_so_far, feed, header
@@ -21,6 +21,7 @@ __all__ = [
     "NodeView",
     "NoiseView",
     "ProjectCard",
+    "RaceCost",
     "RaceView",
     "RoundView",
     "RunHeader",
@@ -36,6 +37,7 @@ __all__ = [
     "in_words",
     "node",
     "projects",
+    "race_cost",
     "rounds",
     "searches",
     "tree",

@@ -1,7 +1,8 @@
-"""What a search will ask of the models, before it is started.
+"""What a search, or a race at its end, will ask of the models, before it is started.
 
-Owns the arithmetic of an upper estimate of model calls, tokens and time. Pure; the figures of a run that has begun come
-from its own pace (``runs.header``), and what a token costs is ``llm.prices``'.
+Owns the arithmetic of an upper estimate of model calls, tokens and time, and the sentence that says what is counted.
+Pure; the figures of a run that has begun come from its own pace (``runs.header``), and what a token costs is
+``llm.prices``'.
 """
 
 from __future__ import annotations
@@ -10,12 +11,19 @@ import math
 from typing import NamedTuple
 
 from autosynth_core.config import RunSettings
-from autosynth_core.judging import WORKFLOW_METRICS
+from autosynth_core.judging import WORKFLOW_METRICS, known_outputs, starting_metrics
 from autosynth_core.llm import PriceTable
+from autosynth_core.records import Task
+from autosynth_core.search import LEAST_SEALED
+from autosynth_core.search.allocate import first_look, further_look
+from autosynth_core.search.chance import repeated_seeds
+from autosynth_core.views import words
 
-__all__ = ["Estimate", "Tokens", "estimate"]
+__all__ = ["Estimate", "RaceCost", "Tokens", "estimate", "race_cost"]
 
 _PARENTS = 3  # the best few are built on: so many parents a renewal of the criteria are judged again
+_PANEL = 4 * 4  # earlier samples judged by new criteria: of at most four recipes, on at most four inputs each
+_BLOCK, _LEAST_CONFIRM = 2, 4  # of the race: inputs between looks, and inputs for the score that is reported
 _SLOTS = 2.0  # gain of the embedded model's slots on two cores
 
 
@@ -26,7 +34,7 @@ class _Pace(NamedTuple):
     verdict: float
 
 
-_QUIET, _BUSY = _Pace(45.0, 4.0), _Pace(105.0, 10.0)
+_QUIET, _BUSY = _Pace(40.0, 4.0), _Pace(92.0, 10.0)
 
 
 class Tokens(NamedTuple):
@@ -35,57 +43,209 @@ class Tokens(NamedTuple):
     prompt: int
     completion: int
 
+    def plus(self, other: Tokens) -> Tokens:
+        return Tokens(self.prompt + other.prompt, self.completion + other.completion)
+
 
 # Of one call, rounded up from searches on the examples; a long task or long samples take more.
 _PROPOSAL, _SAMPLE, _VERDICT, _METRICS = Tokens(2500, 900), Tokens(500, 400), Tokens(900, 2), Tokens(2000, 500)
+_REASON = Tokens(1200, 100)
+
+
+class _Plan(NamedTuple):
+    """The samples of a search, part by part."""
+
+    recipes: int  # the first included
+    first: int  # inputs that each recipe but the first is run on
+    further: int  # inputs that one of the best is run on with each recipe, and all of these
+    all_further: int
+    start: int  # inputs of the first recipe
+    repeated: int  # of these, run again, and the first sample judged again
+    renewed: int  # times that the criteria are
+    parents: int  # samples of parents judged by new criteria
+    panel: int  # and of earlier recipes
+    known: int  # outputs of known worth that the judge is tried on
+    known_sets: int  # by so many sets of criteria as proposed
+    known_plain: int  # criteria of a further set, made from the task's words, which an unfit judge is tried by
+    contenders: int
+    race: int  # samples made and judged
+
+    @property
+    def made(self) -> int:
+        """Samples."""
+        return self.start + self.repeated + (self.recipes - 1) * self.first + self.all_further + self.race
+
+    @property
+    def judged_in_search(self) -> int:
+        """Samples judged by whatever criteria, one judged twice counted twice."""
+        return self.made - self.race + self.repeated + self.parents + self.panel
 
 
 class Estimate(NamedTuple):
     """A whole search: model calls, tokens by role, and seconds of the embedded model on a quiet and on a busy computer.
 
-    ``seconds`` is None for an endpoint, whose speed is not known.
+    ``seconds`` is None for an endpoint, whose speed is not known. ``basis`` says in a sentence what is counted.
     """
 
+    samples: int  # written
     calls: int
     optimizer: Tokens
     evaluator: Tokens
     generator: Tokens
+    second_judge: Tokens  # none where the evaluator judges the race too
     seconds: tuple[float, float] | None
+    basis: str
 
     @property
     def tokens(self) -> int:
-        return sum(map(sum, (self.optimizer, self.evaluator, self.generator)))
+        return sum(map(sum, (self.optimizer, self.evaluator, self.generator, self.second_judge)))
 
-    def usd(self, prices: PriceTable, *, optimizer: str, evaluator: str, generator: str) -> float | None:
+    def usd(
+        self, prices: PriceTable, *, optimizer: str, evaluator: str, generator: str, second_judge: str = ""
+    ) -> float | None:
         """US dollars with these models; None where the price of one is not known."""
-        named = ((optimizer, self.optimizer), (evaluator, self.evaluator), (generator, self.generator))
+        named = [(optimizer, self.optimizer), (evaluator, self.evaluator), (generator, self.generator)]
+        if any(self.second_judge):
+            named.append((second_judge, self.second_judge))
         costs = [prices.cost(name, *tokens) for name, tokens in named]
         return None if None in costs else math.fsum(cost for cost in costs if cost is not None)
 
 
-def estimate(settings: RunSettings, *, stages: int, logprobs: bool, embedded: bool) -> Estimate:
-    """The calls of a search that uses all its iterations, every workflow having ``stages`` model calls (>= 1).
+def estimate(
+    settings: RunSettings, task: Task, *, stages: int, logprobs: bool, embedded: bool, anchors: int = 0
+) -> Estimate:
+    """The calls of a search on this task that uses all its iterations, every workflow having ``stages`` model calls.
 
-    A recipe: one call to write it, its stages on every seed input, one verdict a metric on every sample and one a
-    fixed metric on the recipe. New metrics: their candidates, and verdicts by them on the parents' samples. Repairs
-    are left out, and so is what duplicates and early convergence save.
+    ``task`` is that of the run's brief, ``anchors`` the educator's approved criteria; ``stages`` is at least 1. Counted
+    is what the search does at most: what duplicates, broken recipes, answers in the log and early convergence save is
+    not taken off. Repairs and the few calls that try out a model are left out.
     """
-    recipes = settings.iterations + 1
+    plan = _plan(settings, task)
     draws = 1 if logprobs else settings.verdict_draws
-    written = recipes * settings.seed_inputs * max(1, stages)
-    renewed = settings.iterations // settings.metric_refresh if settings.metric_refresh else 0
-    again = min(settings.iterations, _PARENTS * renewed)
-    on_samples = (recipes + again) * settings.seed_inputs * settings.metric_count
-    verdicts = draws * (on_samples + recipes * len(WORKFLOW_METRICS.metrics))
-    metrics = (1 + renewed) * settings.metric_candidates
-    answers = recipes + written + metrics
+    metrics = _metrics(settings, anchors)
+    written = plan.made * max(1, stages)
+    on_known = plan.known * (plan.known_sets * metrics + plan.known_plain)
+    verdicts = draws * (plan.judged_in_search * metrics + on_known + plan.recipes * len(WORKFLOW_METRICS.metrics))
+    raced = draws * plan.race * metrics
+    proposed, reasons = (1 + plan.renewed) * settings.metric_candidates, settings.iterations
+    answers = plan.recipes + written + proposed + reasons
+    second = bool(settings.models.second_judge)
+    evaluator = _times(_VERDICT, verdicts).plus(_times(_METRICS, proposed)).plus(_times(_REASON, reasons))
+    by_race = _times(_VERDICT, raced)
     return Estimate(
-        math.ceil(answers + verdicts),
-        _times(_PROPOSAL, recipes),
-        Tokens(*map(sum, zip(_times(_VERDICT, verdicts), _times(_METRICS, metrics), strict=True))),
+        plan.made,
+        answers + verdicts + raced,
+        _times(_PROPOSAL, plan.recipes),
+        evaluator if second else evaluator.plus(by_race),
         _times(_SAMPLE, written),
-        (_seconds(_QUIET, answers, verdicts), _seconds(_BUSY, answers, verdicts)) if embedded else None,
+        by_race if second else Tokens(0, 0),
+        (_seconds(_QUIET, answers, verdicts + raced), _seconds(_BUSY, answers, verdicts + raced)) if embedded else None,
+        _basis(plan),
     )
+
+
+def _plan(settings: RunSettings, task: Task) -> _Plan:
+    """The most samples that each part of the search takes; the race gets what is left of a full look at each recipe."""
+    recipes, inputs = settings.iterations + 1, min(settings.seed_inputs, len(task.search_seeds))
+    seeds = task.search_seeds[:inputs]
+    start = len(repeated_seeds(seeds, settings)) if settings.measure_noise else inputs
+    first = min(first_look(settings), inputs)
+    further = further_look(settings)
+    knowing_two = max(0, settings.iterations - settings.workers)  # recipes planned when two others have a score
+    all_further = min(knowing_two * further, recipes * (len(task.search_seeds) - first))
+    renewed = (settings.iterations - 1) // settings.metric_refresh if settings.metric_refresh else 0
+    parents = first * min(settings.iterations, _PARENTS * renewed)
+    known = len(known_outputs(task)) if settings.check_fitness else 0
+    repeated = start if settings.measure_noise else 0
+    spent = start + settings.iterations * first + all_further + parents + renewed * _PANEL
+    left = recipes * settings.seed_inputs - spent - 2 * repeated - known * (1 + renewed)
+    contenders = min(settings.race_contenders, recipes)
+    return _Plan(
+        recipes,
+        first,
+        further,
+        all_further,
+        start,
+        repeated,
+        renewed,
+        parents,
+        renewed * _PANEL,
+        known,
+        1 + renewed if known else 0,
+        len(starting_metrics(task).metrics) if known else 0,
+        contenders,
+        race_samples(contenders, len(task.sealed_seeds), left),
+    )
+
+
+def race_samples(contenders: int, sealed: int, allowance: int | None = None) -> int:
+    """The most samples that a race makes and judges, on ``sealed`` inputs kept aside; 0 where there can be none.
+
+    The first inputs are raced on whatever the ``allowance`` (None: no bound), and the winner and the first recipe run
+    on those that are left for the score.
+    """
+    if contenders < 1 or sealed < LEAST_SEALED:
+        return 0
+    confirm = max(_LEAST_CONFIRM, sealed // 2)
+    track, last = (contenders * inputs if contenders > 1 else 0 for inputs in (sealed - confirm, _BLOCK))
+    raced = track if allowance is None else min(track, max(last, allowance - 2 * confirm))
+    return raced + 2 * confirm
+
+
+class RaceCost(NamedTuple):
+    """A race on demand, at most. What its recipes wrote and were given on these inputs before costs nothing again."""
+
+    contenders: int
+    inputs: int  # that were kept aside
+    samples: int
+    calls: int
+
+    @property
+    def in_words(self) -> str:
+        """What it costs and what that rests on."""
+        best = "the best recipe" if self.contenders == 1 else f"the best {self.contenders} recipes"
+        return (
+            f"It costs at most {words.count(self.samples, 'sample')} written and judged, which is about "
+            f"{words.count(self.calls, 'model call')}: {best} and the first one, on "
+            f"{words.count(self.inputs, 'input')} kept aside. A recipe that falls behind is out early, and what was "
+            "written there before is used again at no cost."
+        )
+
+
+def race_cost(
+    settings: RunSettings, *, scored: int, sealed: int, stages: int, metrics: int, logprobs: bool
+) -> RaceCost | None:
+    """Of a race of the best among ``scored`` recipes, whose programs have at most ``stages`` model calls, by so many
+    ``metrics``; None where too few inputs were kept aside, or there is nothing to race."""
+    contenders = min(settings.race_contenders or RunSettings().race_contenders, scored)
+    samples = race_samples(contenders, sealed)
+    if not samples:
+        return None
+    draws = 1 if logprobs else settings.verdict_draws
+    return RaceCost(contenders, sealed, samples, samples * (max(1, stages) + draws * metrics))
+
+
+def _metrics(settings: RunSettings, anchors: int) -> int:
+    """Criteria by which a sample is judged, the educator's among them."""
+    if not anchors or settings.anchor_share <= 0:
+        return settings.metric_count
+    return anchors if settings.anchor_share >= 1 else anchors + settings.metric_count
+
+
+def _basis(plan: _Plan) -> str:
+    looked = f"every recipe on {words.count(plan.first, 'input')}"
+    if plan.all_further:
+        looked += f", one of the best on {plan.further} more each time"
+    parts = [looked]
+    if plan.repeated:
+        parts.append("the first recipe twice, to learn how much is chance")
+    if plan.known:
+        parts.append(f"{words.count(plan.known, 'known sample')}, to try the judge")
+    if plan.renewed:
+        parts.append("earlier samples judged again by new criteria")
+    if plan.race:
+        parts.append("a race of the best at the end")
+    return f"Counted: {'; '.join(parts)}. Not counted: mending recipes that don't work at first."
 
 
 def _times(tokens: Tokens, calls: int) -> Tokens:

@@ -11,6 +11,7 @@ import streamlit as st
 
 from autosynth_core import engine
 from autosynth_core.config import ModelSettings, RunSettings, Strategy
+from autosynth_core.engine.brief import make_brief
 from autosynth_core.llm import Endpoint, PriceTable
 from autosynth_core.records import Project
 from autosynth_core.views import Estimate, estimate, rounds, searches, words
@@ -124,10 +125,18 @@ def _cost(project: Project, settings: RunSettings) -> None:
     place = endpoint()
     embedded = place is None
     logprobs = embedded or (place is not None and _gives_logprobs(place, settings.models))
-    expected = estimate(settings, stages=_stages(project), logprobs=logprobs, embedded=embedded)
+    brief = make_brief(store(), project.id)
+    expected = estimate(
+        settings,
+        brief.task,
+        stages=_stages(project),
+        logprobs=logprobs,
+        embedded=embedded,
+        anchors=len(brief.anchors),
+    )
     text = (
-        f"If all recipes are tried: about {expected.calls:,} model calls and {words.many(expected.tokens)} tokens; "
-        "often fewer. "
+        f"If all recipes are tried: about {expected.samples:,} samples, {expected.calls:,} model calls and "
+        f"{words.many(expected.tokens)} tokens; often fewer. "
     )
     if expected.seconds is not None:
         text += (
@@ -137,6 +146,7 @@ def _cost(project: Project, settings: RunSettings) -> None:
     elif place is not None:
         text += f"{_price(place, settings.models, expected)} How long it takes depends on the service."
     st.caption(plain(text))
+    st.caption(plain(expected.basis))
 
 
 def _gives_logprobs(place: Endpoint, models: ModelSettings) -> bool:
@@ -148,7 +158,7 @@ def _gives_logprobs(place: Endpoint, models: ModelSettings) -> bool:
 def _price(place: Endpoint, models: ModelSettings, expected: Estimate) -> str:
     """What the tokens cost, as far as prices are known."""
     prices = PriceTable.load(os.environ, local=place.is_loopback)
-    usd = expected.usd(prices, **by_role(place, models))
+    usd = expected.usd(prices, **by_role(place, models), second_judge=models.second_judge)
     if usd is None:
         return "What they cost is not known here: look up your service's price for a million tokens."
     return f"At listed prices that costs about {words.money(usd)}." if usd else "They are free: on this computer."

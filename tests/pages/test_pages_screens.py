@@ -543,8 +543,9 @@ def test_a_feed_has_no_words_of_the_program(open_page: Open, store: Store, proje
 def test_how_long_it_takes_on_the_built_in_model_is_said_as_a_range(open_page: Open, project: Project) -> None:
     assert "2 to 4 minutes" in said(open_page("initialize", project=project.id, step="try"))
     told = said(open_page("initialize", project=project.id, step="start"))
-    assert "40 minutes to" in told
+    assert "65 minutes to" in told
     assert "hours on two processor cores" in told
+    assert "a race of the best at the end" in told
     assert "free: it runs on this computer" in told
 
 

@@ -11,11 +11,9 @@ from itertools import pairwise
 import pytest
 
 from autosynth_core.config import ModelSettings, RunSettings
-from autosynth_core.engine import suggested_settings
 from autosynth_core.errors import InputError
 from autosynth_core.judging import WORKFLOW_METRICS
 from autosynth_core.judging.reward import Difference
-from autosynth_core.llm import Price, PriceTable
 from autosynth_core.records import (
     Command,
     Comparison,
@@ -36,7 +34,6 @@ from autosynth_core.records import (
 from autosynth_core.store import Store
 from autosynth_core.views import (
     best_so_far,
-    estimate,
     feed,
     header,
     in_words,
@@ -391,44 +388,6 @@ def test_a_run_that_cannot_be_read_spoils_no_other(
         for look in (lambda: tree(store, broken.id), lambda: node(store, broken.id, 0)):
             with pytest.raises(InputError, match="this version"):
                 look()
-
-
-def test_an_estimate_grows_with_what_is_asked_for() -> None:
-    small = estimate(RunSettings(iterations=5, metric_refresh=0), stages=1, logprobs=True, embedded=True)
-    large = estimate(RunSettings(iterations=5), stages=3, logprobs=False, embedded=False)
-    assert small.calls == 6 * (1 + 6) + 6 * (6 * 4 + len(WORKFLOW_METRICS.metrics)) + 3
-    assert large.calls > small.calls
-    assert small.seconds is not None
-    assert 60 < small.seconds[0] < small.seconds[1]
-    assert large.seconds is None
-    assert large.tokens > small.tokens > 10_000
-
-
-def test_new_criteria_are_counted_with_the_parents_they_judge_again() -> None:
-    never, always = (
-        estimate(RunSettings(iterations=10, metric_refresh=every), stages=1, logprobs=True, embedded=False)
-        for every in (0, 1)
-    )
-    assert always.calls - never.calls == 10 * 6 * 4 + 10 * 3
-
-
-def test_the_estimate_holds_for_the_runs_that_were_measured() -> None:
-    """docs/embedded-run.md: 5 recipes took 25 minutes on two quiet cores, 59 on busy ones, and 116,000 tokens."""
-    settings = suggested_settings(embedded=True).model_copy(update={"iterations": 5})
-    measured = estimate(settings, stages=2, logprobs=True, embedded=True)
-    assert measured.seconds is not None
-    assert measured.seconds[0] / 60 == pytest.approx(25, rel=0.1)
-    assert measured.seconds[1] / 60 == pytest.approx(59, rel=0.1)
-    assert 116_000 < measured.tokens < 2 * 116_000
-
-
-def test_what_a_search_costs_is_known_only_where_every_models_price_is() -> None:
-    expected = estimate(RunSettings(iterations=5), stages=1, logprobs=True, embedded=False)
-    prices = PriceTable(own={"a": Price(prompt=1.0, completion=2.0), "b": Price(prompt=0.0, completion=0.0)})
-    tokens = expected.generator.prompt + 2 * expected.generator.completion
-    assert expected.usd(prices, optimizer="b", evaluator="b", generator="a") == pytest.approx(tokens / 1e6)
-    assert expected.usd(prices, optimizer="b", evaluator="unknown", generator="a") is None
-    assert expected.usd(PriceTable(local=True), optimizer="x", evaluator="x", generator="x") == 0.0
 
 
 def test_a_header_of_a_thousand_nodes_is_quick(store: Store) -> None:
