@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from autosynth_core.store.archive import export_project, import_project
+from autosynth_core.store.racing import RaceAsked
 from autosynth_core.store.rows import (
     CallRow,
     Lease,
@@ -17,6 +18,7 @@ from autosynth_core.store.store import Store
 __all__ = [
     "CallRow",
     "Lease",
+    "RaceAsked",
     "Request",
     "RunMetricSet",
     "Store",

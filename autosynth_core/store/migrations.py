@@ -254,3 +254,18 @@ def _first_tables(db: Database) -> None:
     for table in _SHOWN:
         _count_changes(db, table)
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+@migrations(name="0002_races_asked")
+def _races_asked(db: Database) -> None:
+    """A race on demand, from its asking to its end, and how its run stood before."""
+    db.execute(
+        """CREATE TABLE races_asked (
+        run_id TEXT PRIMARY KEY REFERENCES runs(id) ON DELETE CASCADE,
+        state TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        finished REAL,  -- NULL: nobody knows when
+        budget_usd REAL,  -- NULL: no cap of its own
+        budget_tokens INTEGER  -- NULL: no cap of its own
+    )"""
+    )

@@ -18,6 +18,7 @@ from autosynth_core.errors import InputError
 from autosynth_core.records import Command, Metric, MetricSet, Project, Run, RunKind, RunState, Task
 from autosynth_core.store import rows
 from autosynth_core.store.connections import Connections
+from autosynth_core.store.racing import put_back
 from autosynth_core.store.rows import Lease, Request
 
 __all__ = ["Projects"]
@@ -188,7 +189,8 @@ class Projects:
     def mark_interrupted(self, now: float, stale_after_s: float) -> list[Run]:
         """Running and paused runs without a living owner become INTERRUPTED; returned as they are now.
 
-        Their leases go, so that an owner that was only asleep finds out at its next heartbeat.
+        One that was in a race on demand is what it was before the race. Their leases go, so that an owner that was only
+        asleep finds out at its next heartbeat.
         """
         with self._db.write() as db:
             lost = db.put(
@@ -198,6 +200,8 @@ class Projects:
             ).fetchall()
             for (run_id,) in lost:
                 db.put("DELETE FROM leases WHERE run_id = ?", (run_id,))
+                if put_back(db, run_id):
+                    continue
                 db.put(
                     "UPDATE runs SET state = ?, reason = ?, finished = NULL WHERE id = ?",
                     (RunState.INTERRUPTED, "The program that ran it has ended.", run_id),

@@ -1,8 +1,8 @@
 """The store: one SQLite file, records in, records out.
 
 Owns how a store is opened. Its methods are in ``projects`` (projects, runs, leases, commands), ``tree`` (nodes,
-samples, verdicts, metric sets, events, feedback) and ``calls`` (model calls, usage, capabilities) and
-``waiting`` (what the engine polls, what a person chose in Settings).
+samples, verdicts, metric sets, events, feedback), ``calls`` (model calls, usage, capabilities),
+``racing`` (races on demand) and ``waiting`` (what the engine polls, what a person chose in Settings).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Self
 from autosynth_core.store.calls import Calls
 from autosynth_core.store.connections import Connections
 from autosynth_core.store.projects import Projects
+from autosynth_core.store.racing import Racing
 from autosynth_core.store.tree import Tree
 from autosynth_core.store.waiting import Waiting
 
@@ -29,7 +30,7 @@ def _random_token() -> str:
     return secrets.token_hex(4)
 
 
-class Store(Projects, Tree, Calls, Waiting):
+class Store(Projects, Racing, Tree, Calls, Waiting):
     """Everything that outlives a process. Usable from several threads and several processes at once.
 
     Each method is one transaction, committed when it returns; all of them may raise StoreError. What is looked up by

@@ -142,6 +142,14 @@ CREATE TABLE races (
         at REAL NOT NULL,
         result TEXT NOT NULL  -- JSON, see rows.race_to_json
     );
+CREATE TABLE races_asked (
+        run_id TEXT PRIMARY KEY REFERENCES runs(id) ON DELETE CASCADE,
+        state TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        finished REAL,  -- NULL: nobody knows when
+        budget_usd REAL,  -- NULL: no cap of its own
+        budget_tokens INTEGER  -- NULL: no cap of its own
+    );
 CREATE TABLE requests (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         run_id TEXT NOT NULL REFERENCES runs(id) ON DELETE CASCADE,

@@ -24,8 +24,8 @@ def test_the_file_says_whose_it_is(store: Store) -> None:
     with store._db.read() as db:
         assert db.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
         applied = [name for (name,) in db.execute("SELECT name FROM _sqlite_migrations")]
-    assert applied == ["0001_first_tables"]
-    assert repr(migrations) == "<Migrations 'autosynth': [0001_first_tables]>"
+    assert applied == ["0001_first_tables", "0002_races_asked"]
+    assert repr(migrations) == "<Migrations 'autosynth': [0001_first_tables, 0002_races_asked]>"
 
 
 def test_there_is_no_column_for_the_score_of_a_node(store: Store) -> None:
@@ -45,6 +45,7 @@ def test_the_public_names_are_these() -> None:
     assert package.__all__ == [
         "CallRow",
         "Lease",
+        "RaceAsked",
         "Request",
         "RunMetricSet",
         "Store",
@@ -65,6 +66,7 @@ def test_the_public_names_are_these() -> None:
             "add_run",
             "anchors",
             "ask",
+            "ask_race",
             "calls_of",
             "capabilities",
             "close",
@@ -72,6 +74,7 @@ def test_the_public_names_are_these() -> None:
         *(
             "decide_on_metric_set",
             "delete_project",
+            "end_race",
             "events",
             "failure",
             "feedback",
@@ -80,6 +83,7 @@ def test_the_public_names_are_these() -> None:
             "heartbeat",
             "lease",
             "looks",
+            "race_asked",
             "races",
         ),
         *("mark_interrupted", "metric_set", "metric_sets", "node", "nodes", "open", "path", "pending", "project"),
