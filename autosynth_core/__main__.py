@@ -172,8 +172,18 @@ def _search(command: argparse.ArgumentParser) -> None:
 def _resume(command: argparse.ArgumentParser) -> None:
     _run_id(command)
     command.add_argument("--iterations", type=int, metavar="N", help="the new total (default: as before)")
-    command.add_argument("--budget-usd", type=float, metavar="X", help="the new cap in US dollars (default: as before)")
-    command.add_argument("--budget-tokens", type=int, metavar="N", help="the new cap in tokens (default: as before)")
+    command.add_argument(
+        "--budget-usd",
+        type=float,
+        metavar="X",
+        help="the new cap in US dollars; with --race of the race alone (default: as before)",
+    )
+    command.add_argument(
+        "--budget-tokens",
+        type=int,
+        metavar="N",
+        help="the new cap in tokens; with --race of the race alone (default: as before)",
+    )
     command.add_argument(
         "--race", action="store_true", help="only race the best of an ended run on sealed inputs (default: search on)"
     )

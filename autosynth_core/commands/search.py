@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -20,7 +21,7 @@ from autosynth_core.config import ModelSettings, RunSettings, refusal
 from autosynth_core.engine import Owner, load_models, race, resume, start_search, suggested_settings, uses_embedded
 from autosynth_core.engine.control import LIVE
 from autosynth_core.engine.owner import STALE_AFTER_S, recover
-from autosynth_core.errors import InputError, SettingsError, StoreError
+from autosynth_core.errors import AutoSynthError, BudgetReached, InputError, RunHalted, SettingsError, StoreError
 from autosynth_core.initialization import read_criteria
 from autosynth_core.records import Metric, RunKind, RunState
 from autosynth_core.store import Store
@@ -31,6 +32,7 @@ __all__ = ["INTERRUPTED", "resume_command", "runs_command", "search_command", "s
 
 FINISHED, BAD_INPUT, ENDPOINT, INTERRUPTED = 0, 2, 3, 130
 _LOOK_S = 0.2
+_UNRACED = "race not finished"  # the event that says why
 
 
 def search_command(args: argparse.Namespace) -> int:
@@ -67,9 +69,10 @@ def resume_command(args: argparse.Namespace) -> int:
                 f"{STALE_AFTER_S:.0f} seconds if that process is gone."
             )
         try:
+            withdrawn = run.state is RunState.QUEUED and store.end_race(run.id)  # an engine never came to it
             if args.race:
                 return _race(store, run.id, args, owner)
-            if run.state is RunState.QUEUED:  # by an engine that never came to it
+            if run.state is RunState.QUEUED and not withdrawn:
                 store.set_run_state(run.id, RunState.STOPPED)
             resume(
                 store,
@@ -89,12 +92,32 @@ def _race(store: Store, run_id: str, args: argparse.Namespace, owner: Owner) -> 
     if args.iterations is not None:
         raise InputError("A race tries no new recipes; give either --race or --iterations.")
     before = len(store.races(run_id))
-    race(store, run_id, budget_usd=args.budget_usd, budget_tokens=args.budget_tokens)
-    interrupted = _watched(store, run_id, args, owner, store.run(run_id).reason)
-    _tell(store, run_id, args)
+
+    def queue() -> None:
+        race(store, run_id, budget_usd=args.budget_usd, budget_tokens=args.budget_tokens)
+
+    interrupted = _watched(store, run_id, args, owner, queue)
+    if store.run(run_id).state is RunState.QUEUED:  # interrupted before the engine came to it
+        store.end_race(run_id)
     if len(store.races(run_id)) > before:
+        _tell(store, run_id, args)
         return FINISHED
-    return INTERRUPTED if interrupted else ENDPOINT
+    latest = next(iter(store.events(run_id, limit=1, newest=True)), None)
+    if latest is not None and latest.kind == _UNRACED:
+        say(latest.message)
+    say(f"Race again with: {_again(run_id, args, '--race')}")
+    _tell(store, run_id, args)
+    return INTERRUPTED if interrupted else _status_of(owner.unraced(run_id))
+
+
+def _status_of(error: AutoSynthError | None) -> int:
+    """The exit status of a race that had no end."""
+    match error:
+        case RunHalted():
+            return INTERRUPTED
+        case BudgetReached() | InputError():
+            return BAD_INPUT
+    return ENDPOINT
 
 
 def _criteria(args: argparse.Namespace) -> tuple[Metric, ...]:
@@ -186,11 +209,11 @@ def _settings(args: argparse.Namespace, saved: ModelSettings) -> RunSettings:
 
 def _work(store: Store, run_id: str, args: argparse.Namespace, owner: Owner) -> int:
     """Run the engine on this one run until it ends. Returns the exit status."""
-    _watched(store, run_id, args, owner, "")
+    _watched(store, run_id, args, owner, lambda: store.set_run_state(run_id, RunState.QUEUED))
     return _conclude(store, run_id, args)
 
 
-def _watched(store: Store, run_id: str, args: argparse.Namespace, owner: Owner, reason: str) -> bool:
+def _watched(store: Store, run_id: str, args: argparse.Namespace, owner: Owner, queue: Callable[[], None]) -> bool:
     """Queue the run and watch the engine on it; Ctrl-C interrupts it, keeping everything paid for. True when it did."""
     interrupted = threading.Event()
 
@@ -199,8 +222,8 @@ def _watched(store: Store, run_id: str, args: argparse.Namespace, owner: Owner, 
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     owner.start()
-    store.set_run_state(run_id, RunState.QUEUED, reason)
     try:
+        queue()
         _watch(store, run_id, owner, interrupted, quiet=args.json)
     finally:
         owner.close()
@@ -222,7 +245,7 @@ def _watch(store: Store, run_id: str, owner: Owner, interrupted: threading.Event
             events = store.events(run_id, after_id=told)
             for event in events:
                 told = event.id
-                if event.kind != RunState.FAILED:  # its reason is the last thing said
+                if event.kind not in (RunState.FAILED, _UNRACED):  # the reason is the last thing said
                     tqdm.write(plain(words.told(event)), file=sys.stderr)
             if events:
                 _show(bar, store, run_id)
@@ -238,9 +261,14 @@ def _show(bar: tqdm[Any], store: Store, run_id: str) -> None:
     bar.refresh()
 
 
+def _again(run_id: str, args: argparse.Namespace, *options: str) -> str:
+    """The command that goes on."""
+    return shlex.join(["python", "-m", "autosynth_core", "resume", run_id, *options, "--db", str(args.db)])
+
+
 def _conclude(store: Store, run_id: str, args: argparse.Namespace) -> int:
     run = store.run(run_id)
-    again = shlex.join(["python", "-m", "autosynth_core", "resume", run_id, "--db", str(args.db)])
+    again = _again(run_id, args)
     if run.state in (RunState.INTERRUPTED, RunState.STOPPED, RunState.PAUSED):
         say(f"Interrupted; nothing paid for is lost. Go on with: {again}")
     elif run.state is RunState.FAILED:

@@ -82,12 +82,13 @@ def resume(
 def race(store: Store, run_id: str, *, budget_usd: float | None = None, budget_tokens: int | None = None) -> None:
     """Race the best of a search that has ended, on inputs that it never saw. It is then what it was before.
 
-    A search that was to end without a race gets the usual number of contenders. ``budget_usd`` and ``budget_tokens``
-    are new caps. Raises InputError when there is nothing to race, or nothing to race on.
+    ``budget_usd`` and ``budget_tokens`` cap what this race spends; with neither, the run's own caps hold on all that
+    the run has spent. A search that was to end without a race gets the usual number of contenders.
+    Raises InputError when there is nothing to race, or nothing to race on, SettingsError for a cap out of range.
     """
     run = store.run(run_id)
     if run.kind is not RunKind.SEARCH or run.state not in (RunState.FINISHED, RunState.STOPPED):
-        raise InputError(f"This run is {run.state.value}; a race is for a search that has finished or was stopped.")
+        raise _not_ended(run)
     if not any(node.state is NodeState.SCORED for node in store.nodes(run_id)):
         raise InputError("Nothing has a score yet, so there is nothing to race; let the search go on first.")
     sealed = len(read_brief(run).task.sealed_seeds)
@@ -96,16 +97,14 @@ def race(store: Store, run_id: str, *, budget_usd: float | None = None, budget_t
             f"A race needs {LEAST_SEALED} inputs that were kept aside, and here are {sealed}; "
             "add inputs to the task and start a new search."
         )
-    settings = read_settings(RunSettings, run.settings, run_id)
     caps = {"budget_usd": budget_usd, "budget_tokens": budget_tokens}
-    update: dict[str, object] = {name: cap for name, cap in caps.items() if cap is not None}
-    if settings.race_contenders == 0:
-        update["race_contenders"] = RunSettings().race_contenders
-    store.set_settings(run_id, _updated(settings, update).model_dump_json())
-    for request in store.pending(run_id):  # asked of an earlier go
-        store.handled(request.id, time.time())
-    store.ask(run_id, Command.RACE, time.time())
-    store.set_run_state(run_id, RunState.QUEUED, run.reason)
+    _updated(read_settings(RunSettings, run.settings, run_id), caps)
+    if not store.ask_race(run_id, time.time(), budget_usd=budget_usd, budget_tokens=budget_tokens):
+        raise _not_ended(store.run(run_id))
+
+
+def _not_ended(run: Run) -> InputError:
+    return InputError(f"This run is {run.state.value}; a race is for a search that has finished or was stopped.")
 
 
 def decide_on_metrics(store: Store, run_id: str, version: str, *, take: bool) -> None:

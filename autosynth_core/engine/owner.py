@@ -17,10 +17,12 @@ import secrets
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from autosynth_core.engine.round_run import run_round
-from autosynth_core.engine.search_run import run_search
+from autosynth_core.engine.search_run import run_race, run_search
 from autosynth_core.engine.switch import Switch, until_halted
 from autosynth_core.errors import (
     AlarmRaised,
@@ -32,7 +34,7 @@ from autosynth_core.errors import (
     StoreError,
 )
 from autosynth_core.records import Command, Event, Run, RunKind, RunState, StopReason
-from autosynth_core.store import Store
+from autosynth_core.store import RaceAsked, Store
 from autosynth_core.workflow import Sandbox
 
 __all__ = ["STALE_AFTER_S", "Owner", "ensure_started", "recover"]
@@ -43,6 +45,7 @@ POLL_S = 0.2
 HEARTBEAT_S = 2.0
 STALE_AFTER_S = 20.0  # ten heartbeats: a loaded machine must not lose its runs
 _MOST_RUNS = 4  # at once; more wait in the queue
+_AGAIN = "What it had made is kept, and another race goes on from there."
 _ENDING_S = (10.0, 1.0, 1.0, 1.0)  # for calls under way; then for the search, the calls and the client to be cut
 
 
@@ -69,6 +72,7 @@ class Owner:
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
         self._unusable: StoreError | None = None  # what kept the end of a run from being recorded
+        self._unraced: dict[str, AutoSynthError] = {}
 
     def start(self) -> None:
         """Start the thread. Raises StoreError when the database can't be used."""
@@ -89,6 +93,10 @@ class Owner:
     def failure(self) -> BaseException | None:
         """What ended the thread, if anything but ``close`` did."""
         return self._failure
+
+    def unraced(self, run_id: str) -> AutoSynthError | None:
+        """What kept the run's last race here from its end, if one of the errors that are raised on purpose did."""
+        return self._unraced.get(run_id)
 
     def works_on(self, run_id: str) -> bool:
         """Whether this thread has the run under way, or is ending it."""
@@ -173,17 +181,21 @@ class Owner:
         asked = store.pending(run.id)
         for request in asked:
             store.handled(request.id, now)
-        races = any(request.command is Command.RACE for request in asked)
+        race = store.race_asked(run.id)
         if any(request.command is Command.STOP for request in asked):
-            store.set_run_state(
-                run.id, *(_before_race(run) if races else (RunState.STOPPED, "stopped before it began"))
-            )
+            if race is None:
+                store.set_run_state(run.id, RunState.STOPPED, "stopped before it began")
+            else:
+                self._say(store, run.id, "race not finished", "The race was stopped before it began.")
+                store.end_race(run.id)
             store.release(run.id, self._name)
             return
         store.set_run_state(run.id, RunState.RUNNING)
         switch = Switch(lambda: self._owns(store, run.id))
-        work = self._race_again if races else self._work
-        task = asyncio.get_running_loop().create_task(work(store, sandbox, run, switch))
+        work = (
+            self._work(store, sandbox, run, switch) if race is None else self._race(store, sandbox, run, switch, race)
+        )
+        task = asyncio.get_running_loop().create_task(work)
         self._live[run.id] = _Live(run, task, switch)
 
     def _owns(self, store: Store, run_id: str) -> bool:
@@ -195,7 +207,7 @@ class Owner:
         for live in list(self._live.values()):
             if not store.heartbeat(live.run.id, self._name, now):
                 live.switch.halt(LeaseLost("Another process has taken this run over."))
-        store.mark_interrupted(now, STALE_AFTER_S)
+        _mark_interrupted(store, now)
 
     async def _end_all(self) -> None:
         for live in self._live.values():
@@ -215,7 +227,6 @@ class Owner:
         try:
             if run.kind is RunKind.SEARCH:
                 ended = await until_halted(run_search(run, store, sandbox, switch), switch)
-                assert ended is not None
                 state, reason = RunState.FINISHED, ended.value
             else:
                 await until_halted(run_round(run, store, sandbox, switch), switch)
@@ -240,26 +251,27 @@ class Owner:
             _log.exception("run=%s failed", run.id)
             state, reason = RunState.FAILED, "An error in AutoSynth itself stopped this run; the log says more."
         self._live.pop(run.id, None)
-        try:
+        with self._recording():
             self._conclude(store, run.id, state, reason, told)
-        except DatabaseLocked as error:  # the lease goes stale, and the run is interrupted then
-            _log.warning("%s", error)
-        except StoreError as error:
-            self._unusable = error
 
-    async def _race_again(self, store: Store, sandbox: Sandbox, run: Run, switch: Switch) -> None:
+    async def _race(self, store: Store, sandbox: Sandbox, run: Run, switch: Switch, asked: RaceAsked) -> None:
         """Race the best of a run. The run is then what it was before, however the race went; the feed says how."""
-        told = ""
+        told, again = f"The program ended in the middle of the race. {_AGAIN}", False
+        self._unraced.pop(run.id, None)
         try:
             self._say(store, run.id, "race", "Racing the best recipes on inputs that the search never saw.")
-            await until_halted(run_search(run, store, sandbox, switch, only_race=True), switch)
+            result = await until_halted(run_race(run, store, sandbox, switch, asked), switch)
+            told = "" if result is not None else "There was nothing to race."
         except LeaseLost:
             _log.warning("run=%s lease lost", run.id)
             self._live.pop(run.id, None)
             return
-        except RunHalted:
-            told = "The race was stopped. What it had made is kept, and another race goes on from there."
+        except RunHalted as error:
+            self._unraced[run.id] = error
+            if self._live[run.id].stopped_by_person:
+                told, again = f"The race was stopped. {_AGAIN}", self._live[run.id].again
         except AutoSynthError as error:
+            self._unraced[run.id] = error
             told = f"The race could not be finished: {error}"
         except asyncio.CancelledError:
             _log.warning("run=%s cut off with calls under way", run.id)
@@ -267,11 +279,28 @@ class Owner:
             _log.exception("run=%s race failed", run.id)
             told = "An error in AutoSynth itself stopped the race; the log says more."
         self._live.pop(run.id, None)
-        if store.heartbeat(run.id, self._name, time.time()):
-            if told:
-                self._say(store, run.id, "race not finished", told)
-            store.release(run.id, self._name)
-            store.set_run_state(run.id, *_before_race(run))
+        with self._recording():
+            self._conclude_race(store, run.id, told, again=again)
+
+    def _conclude_race(self, store: Store, run_id: str, told: str, *, again: bool) -> None:
+        if store.heartbeat(run_id, self._name, time.time()):
+            if told and not again:
+                self._say(store, run_id, "race not finished", told)
+            store.release(run_id, self._name)
+            if again:  # the race that was asked for is still on record
+                store.set_run_state(run_id, RunState.QUEUED)
+            else:
+                store.end_race(run_id)
+
+    @contextmanager
+    def _recording(self) -> Iterator[None]:
+        """Around what records how a run ended."""
+        try:
+            yield
+        except DatabaseLocked as error:  # the lease goes stale, and the run is interrupted then
+            _log.warning("%s", error)
+        except StoreError as error:
+            self._unusable = error
 
     def _conclude(self, store: Store, run_id: str, state: RunState, reason: str, told: str) -> None:
         if store.heartbeat(run_id, self._name, time.time()):
@@ -287,18 +316,24 @@ class Owner:
         store.add_event(Event(run_id, time.time(), kind, message))
 
 
-def _before_race(run: Run) -> tuple[RunState, str]:
-    """How a run that is queued for a race stood before: ``control.race`` leaves its reason with it."""
-    return (RunState.FINISHED if run.reason in set(StopReason) else RunState.STOPPED), run.reason
-
-
 def recover(store: Store, now: float) -> None:
-    """Mark runs interrupted whose owner is gone: a process of this machine that has ended, or a stale heartbeat."""
+    """Mark runs interrupted whose owner is gone: a process of this machine that has ended, or a stale heartbeat.
+
+    One that was in a race on demand is what it was before the race.
+    """
     for run in store.runs():
         lease = store.lease(run.id) if run.state in (RunState.RUNNING, RunState.PAUSED) else None
         if lease is not None and _has_ended(lease.owner):
             store.release(run.id, lease.owner)
-    store.mark_interrupted(now, STALE_AFTER_S)
+    _mark_interrupted(store, now)
+
+
+def _mark_interrupted(store: Store, now: float) -> None:
+    """Runs whose owner is gone are interrupted; those in a race on demand are what they were, and the feed says so."""
+    for run in store.mark_interrupted(now, STALE_AFTER_S):
+        if run.state is not RunState.INTERRUPTED:
+            told = f"The program that ran the race has ended. {_AGAIN}"
+            store.add_event(Event(run.id, now, "race not finished", told))
 
 
 def _place() -> str:

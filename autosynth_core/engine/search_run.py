@@ -1,8 +1,11 @@
-"""One search, composed: brief and settings from the store; models, sandbox and journal put together; then run."""
+"""One search, or a race of its best, composed: brief and settings from the store; models, sandbox and journal put
+together; then run."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 from autosynth_core.config import Expansion, RunSettings, read_settings
 from autosynth_core.engine.brief import Brief, read_brief
@@ -16,6 +19,7 @@ from autosynth_core.records import (
     Node,
     NodeState,
     Proposal,
+    RaceResult,
     Run,
     Scope,
     StopReason,
@@ -30,48 +34,67 @@ from autosynth_core.search import (
     tries_rewriting,
     write_first_workflow,
 )
-from autosynth_core.store import Store
+from autosynth_core.store import RaceAsked, Store
 from autosynth_core.workflow import Sandbox, fingerprint
 from autosynth_core.workflow.edits import EditContext
 
-__all__ = ["run_search"]
+__all__ = ["run_race", "run_search"]
 
 
-async def run_search(
-    run: Run, store: Store, sandbox: Sandbox, switch: Switch, *, only_race: bool = False
-) -> StopReason | None:
-    """Search until finished; with ``only_race`` race the best of what is there, and give None.
+class _Opened(NamedTuple):
+    """A search with its models, and the nodes that an earlier go at it finished, by number."""
 
-    Raises what stops a run; everything done by then is in the store.
-    """
+    search: Search
+    stored: dict[int, Node]
+
+
+async def run_search(run: Run, store: Store, sandbox: Sandbox, switch: Switch) -> StopReason:
+    """Search until finished. Raises what stops a run; everything done by then is in the store."""
+    async with _opened(run, store, sandbox, switch, None) as (search, stored):
+        return (await search.run(stored)).reason
+
+
+async def run_race(run: Run, store: Store, sandbox: Sandbox, switch: Switch, asked: RaceAsked) -> RaceResult | None:
+    """Race the best of what is there; None when there is nothing to race. Raises as ``run_search`` does."""
+    async with _opened(run, store, sandbox, switch, asked) as (search, stored):
+        return await search.race_again(stored)
+
+
+@asynccontextmanager
+async def _opened(
+    run: Run, store: Store, sandbox: Sandbox, switch: Switch, asked: RaceAsked | None
+) -> AsyncIterator[_Opened]:
     settings = read_settings(RunSettings, run.settings, run.id)
     brief = read_brief(run)
     journal = StoreJournal(store, run.id, switch.require_owned)
-    usage = store.usage(run.id)
-    budget = Budget(
-        settings.budget_usd,
-        settings.budget_tokens,
-        spent_usd=usage.usd,
-        spent_tokens=usage.prompt_tokens + usage.completion_tokens,
-    )
     async with open_models(
         settings.models,
         settings.calls,
         store,
         log=store,
-        budget=budget,
+        budget=_budget(store, run.id, settings, asked),
         checkpoint=switch,
         opened=lambda client: switch.follow(lambda: client.in_flight),
         say=lambda text: journal.event("models", text),
         scope=Scope(run.id, "probe"),
     ) as models:
         _pin(store, run, settings, models)
-        search, stored = await _search(run, store, sandbox, switch, settings, brief, journal, models)
-        if only_race:
-            await search.race_again(stored)
-            return None
-        finished = await search.run(stored)
-    return finished.reason
+        if asked is not None and not settings.race_contenders:  # the search was to end without a race
+            settings = settings.model_copy(update={"race_contenders": RunSettings().race_contenders})
+        yield await _search(run, store, sandbox, switch, settings, brief, journal, models)
+
+
+def _budget(store: Store, run_id: str, settings: RunSettings, asked: RaceAsked | None) -> Budget:
+    """The run's caps on all that it has spent; a race with a cap of its own has that alone, from nothing spent."""
+    if asked is not None and asked != (None, None):
+        return Budget(asked.budget_usd, asked.budget_tokens)
+    usage = store.usage(run_id)
+    return Budget(
+        settings.budget_usd,
+        settings.budget_tokens,
+        spent_usd=usage.usd,
+        spent_tokens=usage.prompt_tokens + usage.completion_tokens,
+    )
 
 
 def _pin(store: Store, run: Run, settings: RunSettings, models: Models) -> None:
@@ -97,8 +120,7 @@ async def _search(
     brief: Brief,
     journal: StoreJournal,
     models: Models,
-) -> tuple[Search, dict[int, Node]]:
-    """The search, and the nodes that an earlier go at it finished, by number."""
+) -> _Opened:
     task, draw = brief.task, f"seed {settings.seed}"
     context = EditContext(task, brief.accepted, limits=settings.limits)
     stored = _finished(store.nodes(run.id))
@@ -142,7 +164,7 @@ async def _search(
         fingerprint_of_first=fingerprint(first.source),
         halt=switch.halt,
     )
-    return search, stored
+    return _Opened(search, stored)
 
 
 def _finished(nodes: Sequence[Node]) -> dict[int, Node]:
