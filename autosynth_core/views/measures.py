@@ -24,6 +24,7 @@ __all__ = [
     "raced",
     "ranged",
     "standing",
+    "surely",
 ]
 
 _VERDICTS = {
@@ -81,8 +82,13 @@ def chances(race: RaceView) -> str:
     others = len(race.result.contenders) - 1
     if others < 1:
         return "No other recipe came close enough to be raced against it."
-    sure = f"{100 * race.result.probability:.0f}%"
-    return f"It is the best of the {others + 1} that were raced with a probability of {sure}."
+    return f"It is the best of the {others + 1} that were raced with a probability of {surely(race)}."
+
+
+def surely(race: RaceView) -> str:
+    """The winner's probability to be the best; never 100%, which no race can show."""
+    probability = race.result.probability
+    return "more than 99%" if probability > 0.99 else f"{100 * probability:.0f}%"
 
 
 def claimed(race: RaceView) -> str:

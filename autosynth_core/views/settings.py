@@ -33,8 +33,9 @@ def read_settings(run: Run) -> RunSettings | RoundSettings:
 
 
 def in_words(run: Run) -> str:
-    """A run's state in words for a list, also of a run that can't be read."""
+    """A run's state in few words for a list, also of a run that can't be read."""
     try:
-        return words.run_state(run, read_settings(run))
+        read_settings(run)
     except InputError:
         return UNREADABLE
+    return words.run_state(run)

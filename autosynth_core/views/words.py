@@ -7,19 +7,23 @@ passes through it.
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
-from autosynth_core.config import RoundSettings, RunSettings
+from autosynth_core.config import Convergence, RoundSettings, RunSettings
 from autosynth_core.judging.reward import Difference
+from autosynth_core.llm.protocol import FailureKind
 from autosynth_core.records import Comparison, Event, NodeState, Rating, Run, RunState, StopReason, VerdictMethod
 
 __all__ = [
     "ACTIVE",
     "RATING_WORDS",
     "REASONS",
+    "Failure",
     "ago",
     "compared",
     "count",
     "duration",
+    "failure",
     "fetched",
     "field_label",
     "how_ended",
@@ -98,19 +102,89 @@ _METHODS = {
     VerdictMethod.EXPECTED: "the mean of the scores the judge considered, by their probabilities",
     VerdictMethod.SAMPLED: "the mean of scores the judge was asked for several times",
 }
+
+
+class Failure(NamedTuple):
+    """A kind of failed model call: what happened, and what to do about it."""
+
+    happened: str
+    advice: str
+
+
+_NO_MATTER = "Nothing to do: it was tried again."
+_FAILURES = {
+    FailureKind.RATE_LIMITED: Failure(
+        "The service asked for fewer calls at a time.",
+        "Nothing to do: the app slows down by itself. If it happens all the time, try fewer recipes at the same time.",
+    ),
+    FailureKind.SERVER_ERROR: Failure(
+        "The service had a problem of its own.",
+        f"{_NO_MATTER} If it goes on, see whether the service reports an outage.",
+    ),
+    FailureKind.TIMEOUT: Failure(
+        "The model took too long to answer.",
+        f"{_NO_MATTER} If it happens often, take a faster model or try fewer recipes at the same time.",
+    ),
+    FailureKind.CUT: Failure(
+        "The connection broke before the answer was there.",
+        f"{_NO_MATTER} If it happens often, check your network.",
+    ),
+    FailureKind.UNREACHABLE: Failure(
+        "Nothing answered at the address of the models.",
+        "See that the model server runs and that its address in Settings is right, then resume.",
+    ),
+    FailureKind.MALFORMED: Failure(
+        "The service sent something that could not be read as an answer.",
+        f"{_NO_MATTER} If it happens often, check the address in Settings, or use another service.",
+    ),
+    FailureKind.ERROR_BODY: Failure(
+        "The service sent an error message in place of an answer.",
+        f"{_NO_MATTER} If it happens often, see what the service says about your account or model.",
+    ),
+    FailureKind.EMPTY: Failure(
+        "The model answered without a word.",
+        f"{_NO_MATTER} If it happens often, choose another model in Settings.",
+    ),
+    FailureKind.TRUNCATED: Failure(
+        "The model wrote more than it may, and its answer was cut off.",
+        f"{_NO_MATTER} If it happens often, ask for shorter material or choose another model in Settings.",
+    ),
+    FailureKind.REFUSED: Failure(
+        "The service or the model refused what was asked.",
+        "Check the key and the models in Settings. If they are right, something in the task may be against the "
+        "service's rules: word it differently.",
+    ),
+}
+_OTHER_FAILURE = Failure(
+    "A call failed for another reason.", "If it happens often, ask whoever looks after the models."
+)
+_RACED_ALONE = re.compile(r"recipe (\d+) is the best of 1 with 100\s?% probability")
 _ENDS = {"ok": "complete", "truncated": "cut off at its length", "empty": "without text"}
 
 
 def run_state(run: Run, settings: RunSettings | RoundSettings | None = None) -> str:
     """A run's state in words; a finished run says why it finished, and by which rule where its settings are given."""
     if run.state is RunState.FINISHED and run.reason == StopReason.CONVERGED and isinstance(settings, RunSettings):
-        return (
-            f"Finished: the best three gained less than {settings.epsilon:g} over the last "
-            f"{count(settings.patience, 'recipe')}, as far as can be told"
-        )
+        return f"Finished early: {_converged(settings)}. You can still have more recipes tried."
     if run.state is RunState.FINISHED and run.reason in set(StopReason):
         return _STOPS[StopReason(run.reason)]
     return _RUN_STATES[run.state]
+
+
+def _converged(settings: RunSettings) -> str:
+    """What was seen when the rule of ``search.converge`` was met."""
+    recipes = count(settings.patience, "recipe")
+    match settings.convergence:
+        case Convergence.PAPER:
+            return f"the mean reward of the best three moved by less than {settings.epsilon:g} over the last {recipes}"
+        case Convergence.UNCHANGED:
+            return f"the best three stayed the same over the last {recipes}"
+        case _:
+            return (
+                "looking back over as many recipes as were left to try, and no fewer than "
+                f"{settings.patience}, the best three had gained less than {settings.epsilon:g} in reward, as far as "
+                "can be told"
+            )
 
 
 def node_state(state: NodeState) -> str:
@@ -118,10 +192,18 @@ def node_state(state: NodeState) -> str:
 
 
 def told(event: Event) -> str:
-    """An event as a teacher reads it: the engine's short words for the end of a run become those of ``run_state``."""
+    """An event as a teacher reads it: the engine's short words for the end of a run become those of ``run_state``, and
+    whoever raced alone is not called the best of one."""
+    if event.kind == "race":
+        return _RACED_ALONE.sub(r"no other recipe came close enough to recipe \1 to be raced against it", event.message)
     state, _, reason = event.message.removesuffix(".").partition(": ")
     ends = event.kind in set(RunState) and state.lower() == event.kind
     return f"{_TOLD[reason]}." if ends and reason in _TOLD else event.message
+
+
+def failure(kind: str) -> Failure:
+    """What a kind of failed call means; one that has no words here, as of another version, in general words."""
+    return _FAILURES[FailureKind(kind)] if kind in set(FailureKind) else _OTHER_FAILURE
 
 
 def purpose(name: str) -> str:

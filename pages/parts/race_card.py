@@ -92,7 +92,7 @@ def _good(race: RaceView) -> bool | None:
 def _chance(race: RaceView) -> str:
     if len(race.result.contenders) < 2:
         return "no other came close"
-    return f"{100 * race.result.probability:.0f}% sure to be best"
+    return f"{measures.surely(race)} sure to be best"
 
 
 def _judged_by(race: RaceView) -> str:

@@ -26,6 +26,7 @@ _PLAY = ":material/play_arrow:"
 _CHANGED = "node was chosen"
 _MOST_RECIPES = 10_000  # as in RunSettings
 _ROW_PX, _LIST_PX = 76, 460  # a row has room for three lines
+_FEED_PX = 200  # below the line of rewards, not beside it: two columns would be squeezed on a narrow screen
 _QUIET_BAR = {"displayModeBar": False}
 _TREE_BAR = {"displaylogo": False, "scrollZoom": True, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 _ASKED = {Command.PAUSE: "Pausing…", Command.STOP: "Stopping…", Command.RESUME: "Going on…", Command.RACE: "Racing…"}
@@ -67,18 +68,15 @@ def live(run_id: str, before: Drawn) -> None:
             if now.active
             else "No recipe has a score yet."
         )
-    line, news = st.columns([3, 2])
-    with line:
-        if points:
-            st.markdown("**Best so far**")
-            st.plotly_chart(
-                best_line(points, now.planned),
-                key=f"line:{run_id}",
-                config=_QUIET_BAR,
-                alt="Best reward after each recipe",
-            )
-    with news:
-        _feed(run_id)
+    if points:
+        st.markdown("**Best so far**")
+        st.plotly_chart(
+            best_line(points, now.planned),
+            key=f"line:{run_id}",
+            config=_QUIET_BAR,
+            alt="Best reward after each recipe",
+        )
+    _feed(run_id)
     if view.nodes:
         _recipes(run_id, view, active=now.active)
 
@@ -260,21 +258,36 @@ def _failures(now: RunHeader) -> None:
     if now.unscored:
         parts.append(f"{words.count(now.unscored, 'recipe')} could not be scored")
     if now.failures:
-        failed = sum(number for _, number in now.failures)
-        kinds = ", ".join(f"{kind} {number}" for kind, number in now.failures)
-        parts.append(f"{words.count(failed, 'failed model call')} tried again ({kinds})")
+        parts.append(f"{words.count(_failed(now), 'model call')} failed at first")
     if now.metric_versions > 1:
         parts.append(f"the judge's criteria were renewed {words.count(now.metric_versions - 1, 'time')}")
     if now.usage.cached:
         parts.append(f"{words.count(now.usage.cached, 'answer')} reused at no cost")
     if parts:
         st.caption(plain("; ".join(parts).capitalize() + "."))
+    if now.failures:
+        with st.expander(f"Why {words.count(_failed(now), 'model call')} failed"):
+            st.table(pd.DataFrame([_failure_row(kind, number) for kind, number in now.failures]).set_index("Times"))
+
+
+def _failed(now: RunHeader) -> int:
+    return sum(number for _, number in now.failures)
+
+
+def _failure_row(kind: str, number: int) -> dict[str, object]:
+    """What it means to a teacher; the kind's own name, for whoever looks after the models, comes last."""
+    known = words.failure(kind)
+    return {
+        "Times": number,
+        "What happened, and what to do": plain(f"{known.happened} {known.advice}"),
+        "Kind": plain(short(kind, 40)),
+    }
 
 
 def _feed(run_id: str) -> None:
     st.markdown("**What is happening**")
     now = time.time()
-    with st.container(height=260, border=True):
+    with st.container(height=_FEED_PX, border=True):
         for event in feed(store(), run_id):
             st.caption(f"{plain(words.ago(event.at, now))}: {plain(short(words.told(event), 300))}")
 

@@ -10,12 +10,12 @@ from streamlit.testing.v1 import AppTest
 
 from autosynth_core.config import RunSettings
 from autosynth_core.engine import read_brief
-from autosynth_core.records import Command, Metric, Project, RunKind, RunState, Standing, StopReason
+from autosynth_core.records import Command, Event, Metric, Project, RunKind, RunState, Standing, StopReason
 from autosynth_core.store import Store
 from tests.pages.test_pages_screens import button, fine, said
 from tests.pages.test_pages_text import HOSTILE
 from tests.views.plausible_measures import add_alarm, add_noise, add_race, judge_known, set_aside
-from tests.views.plausible_run import METRICS, SHARPER, add_round, add_search, example_task
+from tests.views.plausible_run import METRICS, NOON, SHARPER, add_round, add_search, example_task
 
 Open = Callable[..., AppTest]
 
@@ -121,6 +121,31 @@ def test_race_is_shown_with_what_the_search_had_claimed(open_page: Open, store: 
     assert shown["Gain over the first"] == ("+0.10", "+0.04 to +0.16")
     assert shown["Winning recipe"][0] == "2"
     assert "Better than the first recipe by 0.10 (+0.04 to +0.16)." in said(app)
+
+
+@pytest.mark.parametrize(
+    ("probability", "said_of_it"), [(1.0, "more than 99% sure"), (0.83, "83% sure")], ids=["no doubt", "some doubt"]
+)
+def test_winner_is_never_said_to_be_the_best_for_certain(
+    open_page: Open, store: Store, project: Project, probability: float, said_of_it: str
+) -> None:
+    run = add_search(store, project, reason=StopReason.CONVERGED)
+    store.add_race(replace(add_race(store, run), probability=probability))
+    app = fine(open_page("search", run=run.id))
+    winner = next(each for each in app.metric if each.label == "Winning recipe")
+    assert winner.delta.startswith(said_of_it)
+    assert "100%" not in said(app)
+
+
+def test_who_raced_alone_is_not_called_the_best_of_one(open_page: Open, store: Store, project: Project) -> None:
+    run = add_search(store, project, reason=StopReason.CONVERGED)
+    store.add_race(replace(add_race(store, run), contenders={2: 0}, probability=1.0))
+    told = "Raced on inputs that the search never saw: recipe 2 is the best of 1 with 100% probability."
+    store.add_event(Event(run.id, NOON, "race", told, 2))
+    text = said(fine(open_page("search", run=run.id)))
+    assert "best of 1" not in text
+    assert "100%" not in text
+    assert "No other recipe came close enough to be raced against it." in text
 
 
 def test_race_is_asked_for_and_left_to_the_engine(open_page: Open, store: Store, project: Project) -> None:

@@ -24,6 +24,7 @@ from autosynth_core.records import (
     Rating,
     RunKind,
     RunState,
+    Scope,
     StopReason,
     Verdict,
     VerdictMethod,
@@ -533,8 +534,25 @@ def test_a_feed_has_no_words_of_the_program(open_page: Open, store: Store, proje
     store.add_event(Event(run.id, NOON, "finished", "Finished: converged."))
     told = said(open_page("search", run=run.id))
     assert "converged" not in told
-    assert "less than 0.05 over the last 5 recipes" in told
+    assert "looking back over as many recipes as were left to try" in told
     assert "the best recipes hardly gained any more" in told
+
+
+def test_failed_calls_are_told_in_plain_words_with_the_kind_beside_them(
+    open_page: Open, store: Store, project: Project
+) -> None:
+    run = add_search(store, project, nodes=3)
+    for kind in ("truncated answer", "truncated answer", "<b>odd</b> **kind**"):
+        store.failure(Scope(run.id, "sample", 1), kind, "detail")
+    app = fine(open_page("search", run=run.id))
+    assert "4 model calls failed at first" in said(app)
+    assert "truncated" not in said(app)
+    table = app.table[0].value
+    assert list(table.index) == [2, 1, 1]
+    assert "its answer was cut off" in read_back(table["What happened, and what to do"].iloc[0])
+    kinds = [read_back(kind) for kind in table["Kind"]]
+    assert kinds[0] == "truncated answer"
+    assert set(kinds[1:]) == {"rate limited", "<b>odd</b> **kind**"}
 
 
 # --- before the start ------------------------------------------------------------------------------------------------
