@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import difflib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from statistics import fmean
 
+from autosynth_core.config import RunSettings
 from autosynth_core.errors import InputError
 from autosynth_core.judging import score_rows, seed_scores
 from autosynth_core.records import MetricSet, Node, Sample, SampleState, Verdict
+from autosynth_core.search.mcts import seed_order
+from autosynth_core.search.race import sealed_order
 from autosynth_core.search.scores import NodeScore
 from autosynth_core.store import CallRow, Store
 from autosynth_core.views import words
 from autosynth_core.views.scored import scored_run
+from autosynth_core.views.settings import read_settings, task_of
 from autosynth_core.workflow.edits import Stage, prompt_constants, stages
 
 __all__ = ["NodeView", "SampleView", "diff", "node"]
@@ -27,13 +31,14 @@ __all__ = ["NodeView", "SampleView", "diff", "node"]
 class SampleView:
     """A sample with the verdicts of its node's metric set: of the run's judge, and apart from them of any other.
 
-    ``mean`` is its score by the run's judge, None if unread.
+    ``mean`` is its score by the run's judge, None if unread. ``from_race``: on an input that the search never saw.
     """
 
     sample: Sample
     verdicts: tuple[Verdict, ...]
     others: tuple[Verdict, ...]
     mean: float | None
+    from_race: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,7 @@ def node(store: Store, run_id: str, number: int) -> NodeView:
         stages=tuple(stages(this.source)) if readable else (),
         prompts=prompt_constants(this.source) if readable else {},
         metrics=metrics,
-        samples=_samples(store, run_id, this, metrics, scored.judge),
+        samples=_samples(store, this, metrics, scored.judge),
         workflow_verdicts=tuple(store.verdicts(run_id, subjects=[this.fingerprint])) if readable else (),
         calls=tuple(store.calls_of(run_id, node=number)),
     )
@@ -99,24 +104,40 @@ def diff(before: str, after: str, parent: int, number: int) -> str:
     return "\n".join(lines)
 
 
-def _samples(store: Store, run_id: str, this: Node, metrics: MetricSet | None, judge: str) -> tuple[SampleView, ...]:
+def _samples(store: Store, this: Node, metrics: MetricSet | None, judge: str) -> tuple[SampleView, ...]:
+    """In the order in which the run uses its inputs, those of the race after them: the same for each recipe."""
     if not this.fingerprint:
         return ()
-    samples = store.samples(run_id, fingerprint=this.fingerprint)
-    verdicts = store.verdicts(run_id, subjects=[s.id for s in samples], version=this.metric_version)
-    return with_verdicts(samples, verdicts, metrics, judge)
+    searched, sealed = _inputs(store, this.run_id)
+    places = {seed: place for place, seed in enumerate([*searched, *sealed])}
+    samples = sorted(
+        store.samples(this.run_id, fingerprint=this.fingerprint),
+        key=lambda sample: (places.get(sample.seed.id, len(places)), sample.seed.id, sample.replicate),
+    )
+    verdicts = store.verdicts(this.run_id, subjects=[s.id for s in samples], version=this.metric_version)
+    return _with_verdicts(samples, verdicts, metrics, judge, set(sealed) - set(searched))
 
 
-def with_verdicts(
-    samples: Sequence[Sample], verdicts: Sequence[Verdict], metrics: MetricSet | None, judge: str
+def _inputs(store: Store, run_id: str) -> tuple[list[str], list[str]]:
+    """Ids of the inputs in the order in which the run uses them: the search's, and the race's."""
+    run = store.run(run_id)
+    task, settings = task_of(store, run), read_settings(run)
+    if not isinstance(settings, RunSettings):  # a round goes through them as they come
+        return [seed.id for seed in task.search_seeds], []
+    return [seed.id for seed in seed_order(task, settings)], [seed.id for seed in sealed_order(task, settings)]
+
+
+def _with_verdicts(
+    samples: Sequence[Sample], verdicts: Sequence[Verdict], metrics: MetricSet | None, judge: str, sealed: Set[str]
 ) -> tuple[SampleView, ...]:
-    """The samples with their verdicts, finished ones first, in the order of their inputs."""
     own: dict[str, list[Verdict]] = defaultdict(list)
     others: dict[str, list[Verdict]] = defaultdict(list)
     for verdict in verdicts:
         (own if verdict.judge == judge else others)[verdict.subject].append(verdict)
-    order = sorted(samples, key=lambda s: (s.state is not SampleState.OK, sorted(s.seed.values.items()), s.replicate))
-    return tuple(SampleView(s, tuple(own[s.id]), tuple(others[s.id]), _mean(s, own[s.id], metrics)) for s in order)
+    return tuple(
+        SampleView(s, tuple(own[s.id]), tuple(others[s.id]), _mean(s, own[s.id], metrics), s.seed.id in sealed)
+        for s in samples
+    )
 
 
 def _mean(sample: Sample, verdicts: Sequence[Verdict], metrics: MetricSet | None) -> float | None:

@@ -62,6 +62,7 @@ class RunHeader:
     in_words: str
     reason: str  # why it FAILED; "" unless there is something to say
     asked: Command | None  # what a person asked for and the engine has not done yet
+    racing: bool  # queued for a race on demand, or in one: nothing new is tried
     done: int
     planned: int
     broken: int
@@ -110,8 +111,9 @@ def header(store: Store, run_id: str) -> RunHeader:
     run = store.run(run_id)
     scored = scored_run(store, run_id)
     done, planned = _progress(store, run, scored)
+    racing = run.state in words.ACTIVE and store.race_asked(run_id) is not None
     left = TimeLeft(None, "")
-    if run.state is RunState.RUNNING:
+    if run.state is RunState.RUNNING and not racing:
         left = time_left(_finish_times(store.events(run_id, newest=True), scored.nodes, run), done, planned)
     states = Counter(node.state for node in scored.nodes.values())
     settings = read_settings(run)
@@ -121,9 +123,10 @@ def header(store: Store, run_id: str) -> RunHeader:
         title=store.project(run.project_id).task.title,
         kind=run.kind,
         state=run.state,
-        in_words=words.run_state(run, settings),
+        in_words="Racing the best recipes on inputs kept aside" if racing else words.run_state(run, settings),
         reason=run.reason if run.state is RunState.FAILED else "",
         asked=_asked(store, run) if run.state in words.ACTIVE else None,
+        racing=racing,
         done=done,
         planned=planned,
         broken=states[NodeState.BROKEN],

@@ -158,7 +158,7 @@ def _samples(seen: NodeView, task: Task) -> None:
         st.caption("No samples were made with this recipe.")
     for view in seen.samples:
         score = f" · {view.mean:.2f} of 5" if view.mean is not None else ""
-        title = plain(short(input_line(view.sample.seed.values), 100) + score)
+        title = plain(short(input_line(view.sample.seed.values), 100) + _which(view) + score)
         with st.expander(title, expanded=len(seen.samples) <= 2):
             show_input(view.sample.seed.values)
             if view.sample.state is SampleState.OK:
@@ -166,6 +166,12 @@ def _samples(seen: NodeView, task: Task) -> None:
             else:
                 st.warning(plain(f"Not made: {view.sample.reason}"))
             _scores_line(view)
+
+
+def _which(view: SampleView) -> str:
+    """What tells a sample from another one on the same input, or from those of the search."""
+    again = " · tried again" if view.sample.replicate else ""
+    return again + (" · from the race" if view.from_race else "")
 
 
 def _scores_line(view: SampleView) -> None:

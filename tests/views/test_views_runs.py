@@ -31,6 +31,7 @@ from autosynth_core.records import (
     SampleState,
     StopReason,
 )
+from autosynth_core.search.mcts import seed_order
 from autosynth_core.store import Store
 from autosynth_core.views import (
     best_so_far,
@@ -374,6 +375,41 @@ def test_a_second_judge_is_kept_apart(store: Store, project: Project, workflows_
     assert [view.verdicts for view in after.samples] == [view.verdicts for view in before.samples]
     assert [view.mean for view in after.samples] == [view.mean for view in before.samples]
     assert {verdict.judge for view in after.samples for verdict in view.others} == {"second"}
+
+
+def test_samples_come_in_the_order_of_the_runs_inputs_and_those_of_the_race_last(
+    store: Store, project: Project
+) -> None:
+    settings = RunSettings(seed_inputs=6, seed=3)
+    run = add_search(store, project, nodes=2, settings=settings)
+    this = store.node(run.id, 1)
+    assert this is not None
+    made = store.samples(run.id, this.fingerprint)
+    sealed = project.task.sealed_seeds[3]
+    failed = replace(made[2], state=SampleState.WORKFLOW_FAILED, output=None, replicate=1)
+    for extra in (failed, replace(made[0], seed=sealed)):
+        store.put_sample(extra)
+    views = node(store, run.id, 1).samples
+    order = [seed.id for seed in seed_order(project.task, settings)]
+    searched = [view.sample.seed.id for view in views if not view.from_race]
+    assert searched == sorted(searched, key=order.index)
+    assert len(searched) == 7
+    assert [view.sample.seed for view in views[7:]] == [sealed]
+    assert [view.from_race for view in views] == [False] * 7 + [True]
+    place = searched.index(made[2].seed.id)
+    assert [view.sample.replicate for view in views[place : place + 2]] == [0, 1]
+
+
+def test_a_run_in_a_race_says_so_and_guesses_no_time(store: Store, project: Project) -> None:
+    run = add_search(store, project, reason=StopReason.CONVERGED)
+    assert not header(store, run.id).racing
+    assert store.ask_race(run.id, NOON)
+    now = header(store, run.id)
+    assert now.racing
+    assert now.in_words.startswith("Racing the best recipes")
+    assert now.seconds_left is None
+    store.end_race(run.id)
+    assert not header(store, run.id).racing
 
 
 UNREADABLE = {"out of range": '{"iterations": 0, "samples": 0}', "of another version": '{"novelty": 1}', "a list": "[]"}
