@@ -1,4 +1,4 @@
-"""Criteria: what the judge looks at, whether it can be trusted, how much is chance, and what was set aside."""
+"""Criteria: what the judge looks at, whether it can be trusted, how much is chance, what was set aside, a race."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from autosynth_core.views import NoiseView, VersionView, Yardstick, header, meas
 from autosynth_core.views.yardstick import METRICS_ALARM
 from pages.parts.choose_run import chosen_run, no_search_yet, run_picker
 from pages.parts.frame import in_frame
+from pages.parts.race_card import race_card
 from pages.parts.session import guarded_call, store, switch_project
 from pages.parts.text import clean, plain, prose
 
@@ -220,8 +221,11 @@ def _alarms(alarms: Sequence[Event]) -> None:
 
 
 @guarded_call
-def _live(run_id: str) -> None:
+def _live(run_id: str, active: bool) -> None:
+    """``active`` is how the search stood when the page was drawn: whether this is drawn again by itself."""
     found, now = yardstick(store(), run_id), header(store(), run_id)
+    if now.active != active:
+        st.rerun()
     others = [event for event in found.alarms if event.kind != METRICS_ALARM]
     _alarms(others)
     _waiting(found, run_id, active=now.active)
@@ -231,6 +235,7 @@ def _live(run_id: str) -> None:
     _now(found.current)
     _judge(found, found.current)
     _chance(found.noise)
+    race_card(now)
     _history(found.versions)
 
 
@@ -245,7 +250,7 @@ def _page() -> None:
         switch_project(project)
         run_picker(run)
     now = header(store(), run.id)
-    st.fragment(_live, run_every=_REFRESH_S if now.active else None)(run.id)
+    st.fragment(_live, run_every=_REFRESH_S if now.active else None)(run.id, now.active)
 
 
 in_frame(_page)

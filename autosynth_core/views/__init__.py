@@ -9,6 +9,7 @@ from __future__ import annotations
 from autosynth_core.views.estimate import Estimate, RaceCost, estimate, race_cost
 from autosynth_core.views.node import NodeView, SampleView, node
 from autosynth_core.views.projects import ProjectCard, RoundView, projects, rounds, searches
+from autosynth_core.views.racing import planned_race
 from autosynth_core.views.runs import BestPoint, Gain, RunHeader, best_so_far, feed, header
 from autosynth_core.views.settings import in_words
 from autosynth_core.views.tree import TreeNode, TreeView, tree
@@ -36,6 +37,7 @@ __all__ = [
     "header",
     "in_words",
     "node",
+    "planned_race",
     "projects",
     "race_cost",
     "rounds",

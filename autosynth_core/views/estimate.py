@@ -205,10 +205,10 @@ class RaceCost(NamedTuple):
         """What it costs and what that rests on."""
         best = "the best recipe" if self.contenders == 1 else f"the best {self.contenders} recipes"
         return (
-            f"It costs at most {words.count(self.samples, 'sample')} written and judged, which is about "
-            f"{words.count(self.calls, 'model call')}: {best} and the first one, on "
-            f"{words.count(self.inputs, 'input')} kept aside. A recipe that falls behind is out early, and what was "
-            "written there before is used again at no cost."
+            f"A race takes at most {words.count(self.samples, 'sample')}, written and judged: about "
+            f"{words.count(self.calls, 'model call')}. That is {best} and the first one on "
+            f"{words.count(self.inputs, 'input')} kept aside; whoever falls behind is out early, and what was written "
+            "there before costs nothing again."
         )
 
 

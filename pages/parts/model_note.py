@@ -18,7 +18,7 @@ from autosynth_core.llm.endpoint import Endpoint, resolve
 from pages.parts.session import store
 from pages.parts.text import plain
 
-__all__ = ["by_role", "endpoint", "model_note", "warn_if_embedded"]
+__all__ = ["by_role", "endpoint", "gives_logprobs", "model_note", "warn_if_embedded"]
 
 
 def endpoint() -> Endpoint | None:
@@ -42,6 +42,14 @@ def by_role(place: Endpoint, models: ModelSettings) -> dict[str, str]:
     first = next(filter(None, (models.optimizer, models.evaluator, models.generator)), "")
     default = first or (OPENAI_DEFAULT if place.base_url.startswith("https://api.openai.com/") else "")
     return {name: getattr(models, name) or default for name in ("generator", "optimizer", "evaluator")}
+
+
+def gives_logprobs(place: Endpoint | None, models: ModelSettings, judge: str = "") -> bool:
+    """Whether a judge, if not the evaluator then the one named, is known to give each verdict in one call."""
+    if place is None:
+        return True
+    known = store().capabilities(place.base_url, judge or by_role(place, models)["evaluator"])
+    return known is not None and known.logprobs
 
 
 def warn_if_embedded() -> bool:

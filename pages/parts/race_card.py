@@ -5,12 +5,19 @@ Owns drawing these and the button for another race. The figures are ``views.yard
 
 from __future__ import annotations
 
+import os
+
 import pandas as pd
 import streamlit as st
 
 from autosynth_core import engine
-from autosynth_core.records import Comparison, RunState
-from autosynth_core.views import RaceView, RunHeader, measures, words, yardstick
+from autosynth_core.errors import SettingsError
+from autosynth_core.llm import resolve
+from autosynth_core.records import Command, Comparison, RunState
+from autosynth_core.search import LEAST_SEALED
+from autosynth_core.views import RaceCost, RaceView, RunHeader, feed, measures, planned_race, words, yardstick
+from autosynth_core.views.settings import search_settings
+from pages.parts.model_note import gives_logprobs
 from pages.parts.session import guarded_call, parameter, store
 from pages.parts.text import plain
 
@@ -37,32 +44,69 @@ def race_card(now: RunHeader) -> None:
     """The newest race of the search; where there is none yet, a way to one once the search has ended."""
     found = yardstick(store(), now.run_id)
     may_race = now.state in (RunState.FINISHED, RunState.STOPPED) and now.best is not None
-    if found.race is None and not may_race:
+    if found.race is None and not may_race and not now.racing:
         return
+    cost = planned_race(store(), now.run_id, logprobs=_one_call_verdicts(now.run_id)) if may_race else None
     with st.container(border=True):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.markdown("**Race on inputs that the search never saw**", width="content")
-            if may_race:
-                _button(now, again=found.race is not None)
-        if found.race is None:
+            if cost is not None:
+                _race_button(now, again=found.race is not None)
+            elif now.racing:
+                _stop_button(now)
+        if found.race is not None:
+            _result(found.race)
+        elif may_race:
             st.caption(
                 "The best recipes were chosen by their scores, so those scores are a little too good. A race runs them "
                 "on inputs that were kept aside, and says what the winner is really worth."
             )
-            return
-        _result(found.race)
+        _before_and_during(now, cost, may_race=may_race)
 
 
-def _button(now: RunHeader, *, again: bool) -> None:
+def _before_and_during(now: RunHeader, cost: RaceCost | None, *, may_race: bool) -> None:
+    """What a race costs, why there can be none, or that one is going on."""
+    if now.racing:
+        latest = next(iter(feed(store(), now.run_id, 1)), None)
+        st.info(plain(f"The race is going on. {words.told(latest) if latest else ''}"), icon=":material/sports_score:")
+    elif cost is not None:
+        st.caption(plain(f"{cost.in_words} You can stop it at any time: what it has made by then is kept."))
+    elif may_race:
+        st.caption(
+            f"There can be no race here: it needs {LEAST_SEALED} inputs that were kept aside, and this search has "
+            "fewer. Add inputs to the task and start a new search."
+        )
+
+
+def _one_call_verdicts(run_id: str) -> bool:
+    """Whether the judge of the race is known to need one call a verdict; no for an address that can't be used."""
+    models = search_settings(store().run(run_id)).models
+    try:
+        return gives_logprobs(resolve(models, os.environ), models, models.second_judge)
+    except SettingsError:
+        return False
+
+
+def _race_button(now: RunHeader, *, again: bool) -> None:
     st.button(
         "Race the best again" if again else "Race the best",
         icon=":material/sports_score:",
         key="race",
         on_click=_race,
         args=(now.run_id,),
-        help="Nothing new is tried. The best recipes run on all inputs that were kept aside for this; what they wrote "
-        "there before is used again and costs nothing.",
+        help="Nothing new is tried: the best recipes run on inputs that were kept aside.",
     )
+
+
+def _stop_button(now: RunHeader) -> None:
+    ending = now.asked is Command.STOP
+    label = "Stopping the race…" if ending else "Stop the race"
+    st.button(label, icon=":material/stop:", key="stop race", on_click=_stop, args=(now.run_id,), disabled=ending)
+
+
+@guarded_call
+def _stop(run_id: str) -> None:
+    engine.stop(store(), run_id)
 
 
 @guarded_call

@@ -18,7 +18,7 @@ from autosynth_core.views import Estimate, estimate, rounds, searches, words
 from autosynth_core.views.describe import missing
 from autosynth_core.workflow.edits import stages
 from pages.parts.criteria_box import anchor_share, approved, criteria_box
-from pages.parts.model_note import by_role, endpoint
+from pages.parts.model_note import by_role, endpoint, gives_logprobs
 from pages.parts.session import store
 from pages.parts.text import plain
 
@@ -124,7 +124,7 @@ def _more(suggested: RunSettings) -> dict[str, object]:
 def _cost(project: Project, settings: RunSettings) -> None:
     place = endpoint()
     embedded = place is None
-    logprobs = embedded or (place is not None and _gives_logprobs(place, settings.models))
+    logprobs = gives_logprobs(place, settings.models)
     brief = make_brief(store(), project.id)
     expected = estimate(
         settings,
@@ -147,12 +147,6 @@ def _cost(project: Project, settings: RunSettings) -> None:
         text += f"{_price(place, settings.models, expected)} How long it takes depends on the service."
     st.caption(plain(text))
     st.caption(plain(expected.basis))
-
-
-def _gives_logprobs(place: Endpoint, models: ModelSettings) -> bool:
-    """Whether the judge is known to give its verdicts in one call each."""
-    known = store().capabilities(place.base_url, by_role(place, models)["evaluator"])
-    return known is not None and known.logprobs
 
 
 def _price(place: Endpoint, models: ModelSettings, expected: Estimate) -> str:

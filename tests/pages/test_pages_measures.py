@@ -158,6 +158,31 @@ def test_race_is_asked_for_and_left_to_the_engine(open_page: Open, store: Store,
     assert "Racing" in said(app)
 
 
+@pytest.mark.parametrize("screen", ["search", "metrics"])
+def test_what_a_race_costs_is_said_before_it_and_how_to_stop_it_meanwhile(
+    screen: str, open_page: Open, store: Store, project: Project
+) -> None:
+    run = add_search(store, project, reason=StopReason.CONVERGED)
+    app = fine(open_page(screen, run=run.id))
+    # 22 inputs kept aside: four recipes on eleven of them, the winner and the first one on the others
+    assert "at most 66 samples, written and judged: about 264 model calls" in said(app)
+    assert "You can stop it at any time" in said(app)
+    button(app, "Race the best").click().run()
+    assert "The race is going on." in said(fine(app))
+    button(app, "Stop the race").click().run()
+    assert "Stopping the race…" in {each.label for each in app.button}
+    assert [each.command for each in store.pending(run.id)] == [Command.RACE, Command.STOP]
+
+
+def test_search_without_inputs_kept_aside_says_why_there_is_no_race(open_page: Open, store: Store) -> None:
+    task = example_task()
+    project = store.add_project(replace(task, sealed_seeds=task.sealed_seeds[:5]))
+    run = add_search(store, project, reason=StopReason.CONVERGED)
+    app = fine(open_page("search", run=run.id))
+    assert "needs 6 inputs that were kept aside" in said(app)
+    assert "Race the best" not in {each.label for each in app.button}
+
+
 @pytest.mark.parametrize("state", [RunState.RUNNING, RunState.PAUSED, RunState.FAILED, RunState.INTERRUPTED])
 def test_no_race_is_offered_while_a_search_is_not_at_rest(
     state: RunState, open_page: Open, store: Store, project: Project
