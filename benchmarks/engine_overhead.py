@@ -6,13 +6,21 @@ A scripted server in a process of its own answers each call after a fixed time::
 
 ``ratio`` is the run's wall time (first call sent to run finished) over the critical path of its calls: the time an
 engine that needs no time itself would take for the same calls. It is built from the calls that were paid for, each
-with the time from its sending to its record:
+with the time from its sending to its answer:
 
-- calls without a node (the probe, the rewriting exercise) come first;
+- calls without a node (the probe, the rewriting exercise) come first, one after another;
 - iteration i may begin when i - workers is committed, and is committed after i - 1 (docs/engine.md);
 - within an iteration one phase follows another: reason, proposal with its repairs, the first sample, the other samples
-  side by side, the metric candidates side by side, all verdicts side by side; stages of one sample follow one another;
+  side by side, the metric candidates side by side, all verdicts side by side, the verdicts on the program side by side;
+- a call of a sample waits for those of the same sample whose answers are in its prompt;
 - no more than the throttle's ceiling are in flight, first come, first served; what the log answered takes no time.
+
+The run is set so that this is all there is: one look at each recipe (``sampling`` fixed), metrics made once, no look at
+chance, no trial of the judge, no race. Where the plan knows less than the engine (a sample that was stopped by a gate,
+a stage that waits without reading, an answer that another call was already waiting for) it lets a call begin sooner,
+so the path is never too long. ``bound_s`` is below any order of doing things: the larger of the longest chain and all
+calls' time over the ceiling. A run that is faster than that, or a call that was sent before one it is planned after was
+answered, shows that the plan is wrong, and ends the program with an error.
 
 ``ratio_nominal`` takes the server's fixed time for each call instead of the recorded one, which has the engine's own
 delay in reading an answer in it. ``cpu_ms_a_call`` is the engine process's user and system time after its imports;
@@ -38,7 +46,7 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from autosynth_core.config import CallSettings, ModelSettings, RunSettings  # noqa: E402
+from autosynth_core.config import CallSettings, Convergence, ModelSettings, RunSettings, Sampling  # noqa: E402
 from autosynth_core.engine import Owner, start_search  # noqa: E402
 from autosynth_core.engine.control import LIVE  # noqa: E402
 from autosynth_core.records import RunState  # noqa: E402
@@ -56,6 +64,8 @@ class Call(NamedTuple):
     sample: str
     start: float
     end: float
+    prompt: str
+    words: tuple[str, ...]  # of the answer, to be recognised by in later prompts
 
 
 # --- the critical path --------------------------------------------------------------------------------------------
@@ -73,19 +83,37 @@ class Plan:
 
     def __init__(self) -> None:
         self.groups: list[Group] = []
+        self._sent: list[float] = []  # when a group's first call was sent; endless for one without calls
+        self._ended: list[float] = []  # when everything up to the end of a group was answered
 
-    def add(self, calls: Iterable[Call], after: Iterable[int]) -> int:
-        self.groups.append(Group(tuple(call.end - call.start for call in calls), tuple(after)))
+    def add(self, calls: Sequence[Call], after: Iterable[int]) -> int:
+        """Raises AssertionError when the group did not wait in the run for what it is planned after."""
+        before = tuple(after)
+        self.groups.append(Group(tuple(call.end - call.start for call in calls), before))
+        waited_for = max((self._ended[index] for index in before), default=0.0)
+        self._sent.append(min((call.start for call in calls), default=float("inf")))
+        self._ended.append(max([waited_for, *(call.end for call in calls)]))
+        early = waited_for - self._sent[-1]
+        assert early < _CLOCK_S, f"a call ({calls[0].purpose}) was sent {early:.3f} s before those planned before it"
         return len(self.groups) - 1
 
     def chain(self, calls: Sequence[Call], after: int) -> int:
-        """One layer after another: calls that began before the layer's first one had ended were side by side."""
-        layer: list[Call] = []
+        """One after another."""
         for call in sorted(calls, key=lambda each: each.start):
-            if layer and call.start >= min(each.end for each in layer):
-                after, layer = self.add(layer, [after]), []
-            layer.append(call)
-        return self.add(layer, [after]) if layer else after
+            after = self.add([call], [after])
+        return after
+
+    def sample(self, calls: Sequence[Call], after: int) -> list[int]:
+        """Each call once those are answered whose words it was given. Returns all groups."""
+        placed: list[tuple[int, Call]] = []
+        for call in sorted(calls, key=lambda each: each.start):
+            read = [index for index, other in placed if any(word in call.prompt for word in other.words)]
+            placed.append((self.add([call], read or [after]), call))
+        return [index for index, _ in placed] or [after]
+
+
+_CLOCK_S = 0.01  # calls' times are whole milliseconds, and are counted back from when they were recorded
+_WORDS = 25  # characters, from which on a text is recognised
 
 
 def planned(calls: Sequence[Call], workers: int) -> list[Group]:
@@ -111,13 +139,28 @@ def _iteration(plan: Plan, calls: Sequence[Call], begun: int, *, gate: bool) -> 
         of[call.purpose].append(call)
         if call.purpose == "sample":
             samples[call.sample].append(call)
-    chains = sorted(samples.values(), key=lambda chain: min(call.start for call in chain))
+    unknown = of.keys() - {"reason", "propose", "sample", "metrics", "verdict", "workflow verdict"}
+    assert not unknown, f"calls that the plan knows nothing of: {sorted(unknown)}"
+    made = sorted(samples.values(), key=lambda each: min(call.start for call in each))
     last = plan.chain(of["propose"], plan.chain(of["reason"], begun))
-    if gate and chains:
-        last = plan.chain(chains.pop(0), last)
-    made = [plan.chain(chain, last) for chain in chains] or [last]
-    metrics = plan.add(of["metrics"], made)
-    return plan.add([*of["verdict"], *of["workflow verdict"]], [metrics])
+    if gate and made:
+        last = plan.add([], plan.sample(made.pop(0), last))
+    ends = [index for each in made for index in plan.sample(each, last)] or [last]
+    judged = plan.add(of["verdict"], [plan.add(of["metrics"], ends)])
+    return plan.add(of["workflow verdict"], [judged])
+
+
+def longest_chain(groups: Sequence[Group]) -> float:
+    """Seconds the groups take with no bound on the calls in flight."""
+    ended: list[float] = []
+    for group in groups:
+        ended.append(max((ended[index] for index in group.after), default=0.0) + max(group.calls, default=0.0))
+    return max(ended, default=0.0)
+
+
+def bound(groups: Sequence[Group], ceiling: int) -> float:
+    """Seconds below which no order of the calls comes."""
+    return max(longest_chain(groups), sum(sum(group.calls) for group in groups) / ceiling)
 
 
 def critical_path(groups: Sequence[Group], ceiling: int) -> float:
@@ -164,10 +207,29 @@ def nominal(groups: Iterable[Group], delay_s: float) -> list[Group]:
 
 def paid_calls(store: Store, run_id: str) -> list[Call]:
     return [
-        Call(use.purpose, use.node, use.sample_id, use.at - use.answer.ms / 1000, use.at)
+        Call(
+            use.purpose, use.node, use.sample_id, use.at - use.answer.ms / 1000, use.at,
+            "\n".join(content for _, content in use.request.messages), _words(use.answer.text),
+        )
         for use in store.calls_of(run_id, limit=10_000_000)
         if use.paid
-    ]
+    ]  # fmt: skip
+
+
+def _words(answer: str) -> tuple[str, ...]:
+    """The texts in an answer, or in the JSON that it is, that are long enough to be told from others."""
+    try:
+        parts: list[Any] = [json.loads(answer)]
+    except ValueError:
+        parts = [answer]
+    texts = []
+    while parts:
+        part = parts.pop()
+        if isinstance(part, str):
+            texts.append(part.strip())
+        elif isinstance(part, dict | list):
+            parts.extend(part.values() if isinstance(part, dict) else part)
+    return tuple(text for text in texts if len(text) >= _WORDS)
 
 
 # --- running ------------------------------------------------------------------------------------------------------
@@ -210,7 +272,12 @@ def _measured(db: Path, base_url: str, args: argparse.Namespace) -> dict[str, An
         iterations=args.iterations,
         workers=args.workers,
         seed_inputs=args.seed_inputs,
-        patience=1000,
+        sampling=Sampling.FIXED,
+        convergence=Convergence.NEVER,
+        metric_refresh=0,
+        measure_noise=False,
+        check_fitness=False,
+        race_contenders=0,
         models=ModelSettings(base_url=base_url),
         calls=CallSettings(max_in_flight=args.ceiling),
     )
@@ -224,6 +291,8 @@ def _measured(db: Path, base_url: str, args: argparse.Namespace) -> dict[str, An
     assert run.finished is not None
     wall = run.finished - min(call.start for call in calls)
     groups = planned(calls, args.workers)
+    least = bound(groups, args.ceiling)
+    assert least <= wall, f"the run took {wall:.2f} s, and its calls can't be made in less than {least:.2f} s"
     path, ideal = critical_path(groups, args.ceiling), critical_path(nominal(groups, args.delay), args.ceiling)
     return {
         "iterations": args.iterations,
@@ -233,6 +302,7 @@ def _measured(db: Path, base_url: str, args: argparse.Namespace) -> dict[str, An
         "calls": len(calls),
         "cached": cached,
         "wall_s": round(wall, 2),
+        "bound_s": round(least, 2),
         "critical_path_s": round(path, 2),
         "ratio": round(wall / path, 3),
         "nominal_path_s": round(ideal, 2),
