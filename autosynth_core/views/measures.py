@@ -88,7 +88,7 @@ def chances(race: RaceView) -> str:
 def surely(race: RaceView) -> str:
     """The winner's probability to be the best; never 100%, which no race can show."""
     probability = race.result.probability
-    return "more than 99%" if probability > 0.99 else f"{100 * probability:.0f}%"
+    return "over 99%" if probability > 0.99 else f"{100 * probability:.0f}%"
 
 
 def claimed(race: RaceView) -> str:

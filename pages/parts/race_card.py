@@ -23,6 +23,7 @@ from pages.parts.text import plain
 
 __all__ = ["alarm_notes", "race_card"]
 
+_UNRACED = "race not finished"  # the event that says why
 _FIGURE_PX = 176  # four in a row inside the card at 1280 pixels
 
 
@@ -66,8 +67,10 @@ def race_card(now: RunHeader) -> None:
 
 def _before_and_during(now: RunHeader, cost: RaceCost | None, *, may_race: bool) -> None:
     """What a race costs, why there can be none, or that one is going on."""
+    latest = next(iter(feed(store(), now.run_id, 1)), None)
+    if latest is not None and latest.kind == _UNRACED and not now.racing:
+        st.warning(plain(latest.message), icon=":material/sports_score:")
     if now.racing:
-        latest = next(iter(feed(store(), now.run_id, 1)), None)
         st.info(plain(f"The race is going on. {words.told(latest) if latest else ''}"), icon=":material/sports_score:")
     elif cost is not None:
         st.caption(plain(f"{cost.in_words} You can stop it at any time: what it has made by then is kept."))
@@ -136,7 +139,7 @@ def _good(race: RaceView) -> bool | None:
 def _chance(race: RaceView) -> str:
     if len(race.result.contenders) < 2:
         return "no other came close"
-    return f"{measures.surely(race)} sure to be best"
+    return f"{measures.surely(race)} sure"  # more words would be cut off; the help has them
 
 
 def _judged_by(race: RaceView) -> str:

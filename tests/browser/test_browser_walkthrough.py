@@ -158,6 +158,27 @@ def test_from_an_example_to_the_best_workflow_through_a_killed_server(app: App, 
     wait_for(lambda: circle_opens_its_recipe(page), 60, "a click on a circle to open its recipe")
     no_error(page)
 
+    # what the scores rest on, and a race asked for
+    page.get_by_test_id("stSidebarNavItems").get_by_role("link", name="Criteria").click()
+    for heading in ("What counts now", "Can the judge tell good from bad?", "How much is chance?"):
+        expect(page.get_by_role("heading", name=heading)).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Tried on your good and bad examples"))).to_be_visible()  # the judge was
+    expect(page.get_by_text(re.compile(r"The same recipe|the same recipe"))).to_be_visible()  # and chance measured
+    page.get_by_text(re.compile(r"^1 · from recipe 0 on")).click()
+    expect(page.get_by_text("The first criteria.")).to_be_visible()
+    no_error(page)
+    shot(page, "09-criteria")
+    expect(page.get_by_text(re.compile(r"A race takes at most \d+ samples"))).to_be_visible()
+    with Store.open(app.database) as store:
+        raced = len(store.races(run.id))
+        page.get_by_role("button", name="Race the best").click()
+        wait_for(lambda: len(store.races(run.id)) > raced, 60, "the race")
+        wait_for(lambda: store.run(run.id).state is RunState.FINISHED, 20, "the search to be finished as it was")
+    expect(page.get_by_text("Winning recipe")).to_be_visible()
+    expect(page.get_by_role("button", name="Race the best again")).to_be_visible()
+    no_error(page)
+    shot(page, "09-race")
+
     # the sentence of the teacher was shown as text and nothing of the key leaked
     assert "sk-walkthrough-secret" not in page.content()
     assert b"sk-walkthrough-secret" not in app.log.read_bytes()

@@ -124,7 +124,7 @@ def test_race_is_shown_with_what_the_search_had_claimed(open_page: Open, store: 
 
 
 @pytest.mark.parametrize(
-    ("probability", "said_of_it"), [(1.0, "more than 99% sure"), (0.83, "83% sure")], ids=["no doubt", "some doubt"]
+    ("probability", "said_of_it"), [(1.0, "over 99% sure"), (0.83, "83% sure")], ids=["no doubt", "some doubt"]
 )
 def test_winner_is_never_said_to_be_the_best_for_certain(
     open_page: Open, store: Store, project: Project, probability: float, said_of_it: str
@@ -172,6 +172,17 @@ def test_what_a_race_costs_is_said_before_it_and_how_to_stop_it_meanwhile(
     button(app, "Stop the race").click().run()
     assert "Stopping the race…" in {each.label for each in app.button}
     assert [each.command for each in store.pending(run.id)] == [Command.RACE, Command.STOP]
+
+
+@pytest.mark.parametrize("screen", ["search", "metrics"])
+def test_race_that_was_not_finished_says_why_where_it_was_asked_for(
+    screen: str, open_page: Open, store: Store, project: Project
+) -> None:
+    run = add_search(store, project, reason=StopReason.CONVERGED)
+    store.add_event(Event(run.id, NOON, "race not finished", "The race could not be finished: the key was refused."))
+    app = fine(open_page(screen, run=run.id))
+    assert ["the key was refused" in each.value for each in app.warning] == [True]
+    assert "Race the best" in {each.label for each in app.button}
 
 
 def test_search_without_inputs_kept_aside_says_why_there_is_no_race(open_page: Open, store: Store) -> None:
