@@ -198,6 +198,17 @@ class Standing(StrEnum):
     REJECTED = "left out"  # by a person
 
 
+class RunMetricSet(NamedTuple):
+    """A metric set as it came into a run."""
+
+    metric_set: MetricSet
+    iteration: int
+    agreement: float | None  # None: there was no other candidate to agree with
+    provenance: str
+    standing: Standing
+    reason: str  # why it was set aside; "" when it was not
+
+
 class VerdictMethod(StrEnum):
     """How a digit came about."""
 

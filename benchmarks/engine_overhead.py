@@ -11,7 +11,7 @@ with the time from its sending to its answer:
 - calls without a node (the probe, the rewriting exercise) come first, one after another;
 - iteration i may begin when i - workers is committed, and is committed after i - 1 (docs/engine.md);
 - within an iteration one phase follows another: reason, proposal with its repairs, the first sample, the other samples
-  side by side, the metric candidates side by side, all verdicts side by side, the verdicts on the program side by side;
+  side by side, the metric candidates side by side, all verdicts, those on the program too, side by side;
 - a call of a sample waits for those of the same sample whose answers are in its prompt;
 - no more than the throttle's ceiling are in flight, first come, first served; what the log answered takes no time.
 
@@ -146,8 +146,7 @@ def _iteration(plan: Plan, calls: Sequence[Call], begun: int, *, gate: bool) -> 
     if gate and made:
         last = plan.add([], plan.sample(made.pop(0), last))
     ends = [index for each in made for index in plan.sample(each, last)] or [last]
-    judged = plan.add(of["verdict"], [plan.add(of["metrics"], ends)])
-    return plan.add(of["workflow verdict"], [judged])
+    return plan.add([*of["verdict"], *of["workflow verdict"]], [plan.add(of["metrics"], ends)])
 
 
 def longest_chain(groups: Sequence[Group]) -> float:

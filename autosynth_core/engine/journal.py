@@ -8,7 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from autosynth_core.judging import WORKFLOW_METRICS, WORKFLOW_VERSION, read_workflow_scores
-from autosynth_core.records import Event, Look, MetricSet, Node, RaceResult, Sample, ScoreRow, Standing, Verdict
+from autosynth_core.records import (
+    Event,
+    Look,
+    MetricSet,
+    Node,
+    RaceResult,
+    RunMetricSet,
+    Sample,
+    ScoreRow,
+    Standing,
+    Verdict,
+)
 from autosynth_core.store import Store
 
 __all__ = ["StoreJournal"]
@@ -79,10 +90,8 @@ class StoreJournal:
         self._require_owned()
         self._store.put_metric_set(self._run_id, metrics, iteration, agreement, provenance, standing, reason)
 
-    def released_metrics(self) -> list[MetricSet]:
-        return [
-            entry.metric_set for entry in self._store.metric_sets(self._run_id) if entry.standing is Standing.RELEASED
-        ]
+    def metric_sets(self) -> list[RunMetricSet]:
+        return self._store.metric_sets(self._run_id)
 
     def verdicts(self, subjects: Sequence[str], version: str, judge: str) -> list[Verdict]:
         found = self._store.verdicts(self._run_id, subjects=subjects, version=version)
@@ -100,11 +109,6 @@ class StoreJournal:
         if found is None:
             raise LookupError(f"metric set {version} of run {self._run_id} is not in the database")
         return found
-
-    def brought_metrics(self, iteration: int, version: str) -> bool:
-        return (iteration, version) in {
-            (entry.iteration, entry.metric_set.version) for entry in self._store.metric_sets(self._run_id)
-        }
 
     def put_node(self, node: Node) -> None:
         self._require_owned()

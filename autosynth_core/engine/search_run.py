@@ -126,7 +126,7 @@ async def _search(
     stored = _finished(store.nodes(run.id))
     can_rewrite = await _can_rewrite(run, store, sandbox, settings, models)
     first = await _first(run, sandbox, brief, models, can_rewrite, context, draw, stored)
-    evaluator = _evaluator(run, task, settings, journal, models.evaluator, models, draw)
+    evaluator = _evaluator(run, task, settings, journal, models.evaluator, models)
     search = Search(
         run_id=run.id,
         task=task,
@@ -146,18 +146,16 @@ async def _search(
         refresher=Refresher(
             run_id=run.id,
             task=task,
-            judge=models.evaluator,
             evaluator=evaluator,
             journal=journal,
             settings=settings,
             anchors=brief.anchors,
             known=known_outputs(task),
-            one_slot=models.embedded,
             draw=draw,
         ),
         race_judge=None
         if models.second_judge is None
-        else _evaluator(run, task, settings, journal, models.second_judge, models, draw),
+        else _evaluator(run, task, settings, journal, models.second_judge, models),
         journal=journal,
         context=context,
         can_rewrite=can_rewrite,
@@ -212,8 +210,8 @@ async def _first(
 
 
 def _evaluator(
-    run: Run, task: Task, settings: RunSettings, journal: StoreJournal, judge: Model, models: Models, draw: str
+    run: Run, task: Task, settings: RunSettings, journal: StoreJournal, judge: Model, models: Models
 ) -> Evaluator:
     return Evaluator(
-        run_id=run.id, task=task, judge=judge, journal=journal, settings=settings, one_slot=models.embedded, draw=draw
+        run_id=run.id, task=task, judge=judge, journal=journal, settings=settings, one_slot=models.embedded
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from autosynth_core.search.alarms import Alarm, alarms, race_alarm, text_lengths
 from autosynth_core.search.chance import noise_from, spread_from
 from autosynth_core.search.converge import converged
-from autosynth_core.search.evaluate import Evaluator
+from autosynth_core.search.evaluate import Evaluator, known_sample, known_scores
 from autosynth_core.search.evidence import Weakness, in_words
 from autosynth_core.search.expand import Draft, Expander, Plan, plan_expansion
 from autosynth_core.search.first import write_first_workflow
@@ -18,7 +18,7 @@ from autosynth_core.search.host import GeneratorHost
 from autosynth_core.search.journal import Journal
 from autosynth_core.search.mcts import Finished, Search, search_seeds
 from autosynth_core.search.race import LEAST_SEALED
-from autosynth_core.search.refresh import Refresher, known_sample
+from autosynth_core.search.refresh import Refresher, as_proposed
 from autosynth_core.search.rewriting import tries_rewriting
 from autosynth_core.search.scores import Board, NodeScore, best, observe, score_nodes, visits
 from autosynth_core.search.select import Select, strategy
@@ -44,10 +44,12 @@ __all__ = [
     "Tree",
     "Weakness",
     "alarms",
+    "as_proposed",
     "best",
     "converged",
     "in_words",
     "known_sample",
+    "known_scores",
     "noise_from",
     "observe",
     "plan_expansion",

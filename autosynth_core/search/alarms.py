@@ -16,7 +16,7 @@ from autosynth_core.judging.drift import is_gamed_by_length
 from autosynth_core.records import MetricSet, RaceResult, Sample, SampleState, Task
 from autosynth_core.search.scores import Board
 
-__all__ = ["Alarm", "alarms", "race_alarm", "text_lengths"]
+__all__ = ["Alarm", "alarms", "metrics_alarm", "race_alarm", "text_lengths"]
 
 _JUMP = 0.2  # of the distance in words, which is 0..1
 _BAD_EXAMPLE = "bad example"  # as ``judging.known`` names what a person refused
@@ -59,6 +59,15 @@ def alarms(
     """
     seen = [_length(board, observations, lengths), _words(task, metrics, first), _people(fitness)]
     return [alarm for alarm in seen if alarm is not None]
+
+
+def metrics_alarm(reason: str) -> Alarm:
+    """A new metric set was set aside for this reason."""
+    return Alarm(
+        "metrics",
+        f"New criteria were proposed and set aside, because {reason}. The old ones stay in force. "
+        "Look at both under Criteria: you may take the new ones after all, or leave them.",
+    )
 
 
 def race_alarm(board: Board, result: RaceResult, weight: float, *, second: bool) -> Alarm | None:

@@ -6,23 +6,38 @@ yardstick; whatever has a verdict already is not judged twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from typing import Any
 
 from autosynth_core.config import RunSettings
 from autosynth_core.judging import (
     WORKFLOW_METRICS,
     WORKFLOW_VERSION,
+    Known,
     Observation,
     judge_sample,
     judge_workflow,
 )
 from autosynth_core.judging.concurrently import concurrently, one_by_one
 from autosynth_core.llm import Model
-from autosynth_core.records import Look, MetricSet, Node, NodeState, Sample, SampleState, Scope, Task, Workflow
+from autosynth_core.records import (
+    Look,
+    MetricSet,
+    Node,
+    NodeState,
+    Sample,
+    SampleState,
+    Scope,
+    SeedInput,
+    Task,
+    Verdict,
+    Workflow,
+)
 from autosynth_core.search.journal import Journal
 from autosynth_core.search.scores import observe
 
-__all__ = ["Evaluator"]
+__all__ = ["Evaluator", "known_sample", "known_scores"]
 
 MIN_SCORED_SHARE = 0.5  # of the seed inputs looked at; with fewer a node stays unscored
 
@@ -39,7 +54,6 @@ class Evaluator:
         journal: Journal,
         settings: RunSettings,
         one_slot: bool,
-        draw: str,
     ) -> None:
         self._run_id = run_id
         self._task = task
@@ -47,7 +61,6 @@ class Evaluator:
         self._journal = journal
         self._settings = settings
         self._one_slot = one_slot
-        self._draw = draw
         self._programs: dict[str, Sequence[float]] = {}
 
     @property
@@ -63,9 +76,7 @@ class Evaluator:
         """Store verdicts on these samples of a node; those that are there already are not asked for again."""
         done = self._journal.judged([sample.id for sample in samples], metrics.version, self._judge.name)
         usable = [sample for sample in samples if sample.state is SampleState.OK]
-        # One sample after another, the embedded model reads what they have in common, the task, only once.
-        gather = one_by_one if self._one_slot else concurrently
-        await gather(self._judge_one(number, sample, metrics, done) for sample in usable)
+        await self._gather(self._judge_one(number, sample, metrics, done) for sample in usable)
         return Look(number, node.number, metrics.version, tuple(sample.seed.id for sample in samples))
 
     async def judge_again(self, samples: Sequence[Sample], metrics: MetricSet) -> None:
@@ -75,10 +86,26 @@ class Evaluator:
             for each in self._journal.verdicts([sample.id for sample in samples], metrics.version, self._judge.name)
             if each.repeat == 1
         }
-        gather = one_by_one if self._one_slot else concurrently
-        await gather(
-            self._judge_one(0, sample, metrics, done, repeat=1) for sample in samples if sample.state is SampleState.OK
+        await self._gather(
+            self._judge_one(0, sample, metrics, done, purpose="noise", repeat=1)
+            for sample in samples
+            if sample.state is SampleState.OK
         )
+
+    async def judge_known(self, number: int, known: Sequence[Known], metrics: MetricSet) -> None:
+        """Store verdicts on outputs of known worth, those that are there already apart."""
+        samples = [known_sample(each) for each in known]
+        done = self._journal.judged([sample.id for sample in samples], metrics.version, self._judge.name)
+        await self._gather(self._judge_one(number, sample, metrics, done, purpose="fitness") for sample in samples)
+
+    def known_scores(self, known: Sequence[Known], version: str) -> dict[str, dict[str, float | None]]:
+        """What was made of outputs of known worth under a version; see the function of this name."""
+        subjects = [known_sample(each).id for each in known]
+        return known_scores(known, self._journal.verdicts(subjects, version, self._judge.name))
+
+    async def _gather(self, work: Iterable[Coroutine[Any, Any, None]]) -> None:
+        """One sample after another, the embedded model reads what they have in common, the task, only once."""
+        await (one_by_one if self._one_slot else concurrently)(work)
 
     def observations(
         self, looks: Sequence[Look], nodes: Mapping[int, Node], sets: Iterable[MetricSet] = ()
@@ -115,7 +142,14 @@ class Evaluator:
         return self._journal.failed_seeds(node.fingerprint)
 
     async def _judge_one(
-        self, number: int, sample: Sample, metrics: MetricSet, done: set[tuple[str, str]], repeat: int = 0
+        self,
+        number: int,
+        sample: Sample,
+        metrics: MetricSet,
+        done: set[tuple[str, str]],
+        *,
+        purpose: str = "verdict",
+        repeat: int = 0,
     ) -> None:
         missing = tuple(metric for metric in metrics.metrics if (sample.id, metric.name) not in done)
         if missing:
@@ -125,7 +159,7 @@ class Evaluator:
                 metrics,
                 self._judge,
                 draws=self._settings.verdict_draws,
-                scope=Scope(self._run_id, "verdict" if repeat == 0 else "noise", number, sample.id),
+                scope=Scope(self._run_id, purpose, number, sample.id),
                 sequential=self._one_slot,
                 repeat=repeat,
             )
@@ -144,3 +178,23 @@ class Evaluator:
                 sequential=self._one_slot,
             )
             self._journal.put_verdicts(verdicts)
+
+
+def known_sample(known: Known) -> Sample:
+    """A known output as a sample that a judge can be shown.
+
+    It belongs to no workflow and no run, so its id is the same wherever the run is read, also from an archive.
+    """
+    seed = SeedInput(dict(known.seed))
+    return Sample("", f"known:{known.id}", seed, 0, SampleState.OK, known.output)
+
+
+def known_scores(known: Sequence[Known], verdicts: Iterable[Verdict]) -> dict[str, dict[str, float | None]]:
+    """One judge's scores of known outputs under one version: by known id and metric; empty where none was judged."""
+    names = {known_sample(each).id: each.id for each in known}
+    found: dict[str, dict[str, float | None]] = defaultdict(dict)
+    for verdict in verdicts:
+        scores = found[names[verdict.subject]]
+        if verdict.repeat == 0 and scores.get(verdict.metric) is None:  # a readable one may follow an unread one
+            scores[verdict.metric] = verdict.score
+    return dict(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from autosynth_core.records import Look, MetricSet, Node, RaceResult, Sample, ScoreRow, Standing, Verdict
+from autosynth_core.records import Look, MetricSet, Node, RaceResult, RunMetricSet, Sample, ScoreRow, Standing, Verdict
 
 __all__ = ["Journal"]
 
@@ -50,8 +50,8 @@ class Journal(Protocol):
         reason: str = "",
     ) -> None: ...
 
-    def released_metrics(self) -> list[MetricSet]:
-        """Metric sets that had been set aside and that a person has taken after all, oldest first."""
+    def metric_sets(self) -> list[RunMetricSet]:
+        """In the order they came into the run, those that were set aside among them."""
         ...
 
     def verdicts(self, subjects: Sequence[str], version: str, judge: str) -> list[Verdict]:
@@ -63,10 +63,6 @@ class Journal(Protocol):
     def races(self) -> list[RaceResult]: ...
 
     def metric_set(self, version: str) -> MetricSet: ...
-
-    def brought_metrics(self, iteration: int, version: str) -> bool:
-        """Whether this metric set came in with this iteration."""
-        ...
 
     def put_node(self, node: Node) -> None:
         """Store a node that is under way."""

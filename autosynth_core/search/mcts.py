@@ -37,11 +37,12 @@ from autosynth_core.records import (
     SampleState,
     Scope,
     SeedInput,
+    Standing,
     StopReason,
     Task,
     Workflow,
 )
-from autosynth_core.search.alarms import Alarm, alarms, race_alarm, text_lengths
+from autosynth_core.search.alarms import Alarm, alarms, metrics_alarm, race_alarm, text_lengths
 from autosynth_core.search.allocate import first_look, further_look, top_two
 from autosynth_core.search.backpropagate import backpropagate
 from autosynth_core.search.chance import noise_from, repeated_seeds, spread_from
@@ -82,6 +83,7 @@ class _Result:
     looks: tuple[Look, ...] = ()
     metrics: MetricSet | None = None
     refreshed: bool = False  # whether its metric set came in with this iteration
+    alarm: Alarm | None = None
     stored: bool = False
 
 
@@ -180,7 +182,8 @@ class Search:
         """
         self._read_looks()
         for number in sorted(stored):
-            self._commit(await self._restored(stored[number]))
+            self._take_in(self._restored(stored[number]))
+        self._score()
         return await self._race(lambda: (self._settings.race_contenders + 2) * len(self._task.sealed_seeds))
 
     def _read_looks(self) -> None:
@@ -190,7 +193,7 @@ class Search:
     async def _search(self, stored: Mapping[int, Node]) -> StopReason:
         pending: deque[tuple[int, asyncio.Task[_Result]]] = deque()
         try:
-            self._commit(await (self._restored(stored[0]) if 0 in stored else self._root()))
+            self._commit(self._restored(stored[0]) if 0 in stored else await self._root())
             for number in count(1):
                 while pending and (len(pending) >= self._settings.workers or number > self._settings.iterations):
                     if self._commit(await pending.popleft()[1]):
@@ -253,7 +256,7 @@ class Search:
             assert stored.parent is not None
             self._start(Plan(number, stored.parent, stored.form, stored.operator, stored.target))
             self._further_look(number)  # its look is under way for those planned before it is committed
-            return self._restored(stored)
+            return _given(self._restored(stored))
         random = Random(f"{self._settings.seed}:{number}")
         self._take_released()
         parent = self._select(self._tree, random)
@@ -272,7 +275,7 @@ class Search:
 
     def _take_released(self) -> None:
         """A metric set that a person took after all comes into force."""
-        released = self._journal.released_metrics()
+        released = [each.metric_set for each in self._journal.metric_sets() if each.standing is Standing.RELEASED]
         if released and released[-1].version not in self._released:
             self._released.add(released[-1].version)
             self._in_force = released[-1]
@@ -466,13 +469,19 @@ class Search:
             node.number, samples, known.in_force, known.panel, known.observed, known.spread
         )
         metrics = refreshed.metrics
-        looks = await concurrently(self._looks(node, samples, parent, parent_samples, metrics, known))
-        await self._evaluator.judge_program(node.number, workflow)
+        alarm = metrics_alarm(refreshed.set_aside) if refreshed.set_aside else None
+        looks: list[Look] = []
+
+        async def judge_samples() -> None:
+            looks.extend(await concurrently(self._looks(node, samples, parent, parent_samples, metrics, known)))
+
+        await concurrently([judge_samples(), self._evaluator.judge_program(node.number, workflow)])
         if not self._evaluator.is_scored(node, looks[0], metrics):
             reason = "too few of its samples got a verdict that could be read"
-            return _Result(replace(node, state=NodeState.UNSCORED, reason=reason))
+            return _Result(replace(node, state=NodeState.UNSCORED, reason=reason), alarm=alarm)
         scored = replace(node, state=NodeState.SCORED, metric_version=metrics.version)
-        return _Result(scored, (*looks, *refreshed.looks), metrics, refreshed=metrics != known.in_force)
+        refreshed_now = metrics != known.in_force
+        return _Result(scored, (*looks, *refreshed.looks), metrics, refreshed=refreshed_now, alarm=alarm)
 
     def _looks(
         self,
@@ -499,35 +508,47 @@ class Search:
 
     # --- committing -------------------------------------------------------------------------------------------
 
-    async def _restored(self, node: Node) -> _Result:
+    def _restored(self, node: Node) -> _Result:
         """A node finished in an earlier go, with what its iteration looked at."""
         looks = tuple(self._stored_looks.get(node.number, ()))
         if node.state is not NodeState.SCORED:
             return _Result(node, looks, stored=True)
         metrics = self._journal.metric_set(node.metric_version)
-        refreshed = self._journal.brought_metrics(node.number, metrics.version)
+        brought = {(each.iteration, each.metric_set.version) for each in self._journal.metric_sets()}
+        refreshed = (node.number, metrics.version) in brought
         return _Result(node, looks, metrics, refreshed, stored=True)
 
     def _commit(self, result: _Result) -> bool:
         """Make a finished iteration part of the tree, in order. True when the search has converged with it."""
+        node = self._take_in(result)
+        self._score()
+        if not result.stored:
+            self._journal.put_outcome(node, result.looks, _told(node, self._tree.scores.get(node.number)))
+            if result.alarm is not None:
+                self._raise([result.alarm], node.number)
+        if node.state is not NodeState.SCORED:
+            return False
+        self._watch(node, tell=not result.stored)
+        self._history.append(top(self._tree.scores))
+        self._since_extended += node.number > self._settings.extended_after
+        left = self._settings.iterations - node.number
+        return left > 0 and self._since_extended >= self._settings.patience and self._has_converged(left)
+
+    def _take_in(self, result: _Result) -> Node:
+        """Make a finished iteration part of the tree, its scores apart. Returns its node as it stands in the tree."""
         node = result.node if result.stored else self._as_duplicate(result.node)
         if node.number == 0 and result.metrics is not None and self._settings.measure_noise:
             self._spread = spread_from(self._noise(node, result.metrics))
         self._plans.pop(node.number, None)
         self._again.pop(node.number, None)
         self._tree.add(node)
-        self._observe(result.looks)
-        if not result.stored:
-            self._journal.put_outcome(node, result.looks, _told(node, self._tree.scores.get(node.number)))
-        if node.state is not NodeState.SCORED:
-            return False
-        self._watch(node, tell=not result.stored)
-        if result.refreshed:  # the others were judged by what was in force when they were planned
-            self._in_force = result.metrics
-        self._history.append(top(self._tree.scores))
-        self._since_extended += node.number > self._settings.extended_after
-        left = self._settings.iterations - node.number
-        return left > 0 and self._since_extended >= self._settings.patience and self._has_converged(left)
+        for look in result.looks:
+            self._looked[look.node].update(look.seeds)
+        for each in self._evaluator.observations(result.looks, self._tree.nodes):
+            self._observations[each.node, each.version, each.seed] = each
+        if result.refreshed and node.state is NodeState.SCORED:
+            self._in_force = result.metrics  # the others were judged by what was in force when they were planned
+        return node
 
     def _watch(self, node: Node, *, tell: bool) -> None:
         """Tell signs that the judge is being gamed, each once. Raises AlarmRaised in a run that is to stop on one."""
@@ -554,12 +575,8 @@ class Search:
         if self._settings.stop_on_drift:
             raise AlarmRaised("An alarm about the judge went off; see Criteria, then go on or start anew.")
 
-    def _observe(self, looks: Sequence[Look]) -> None:
-        """Take in what an iteration looked at, and score the whole tree anew."""
-        for look in looks:
-            self._looked[look.node].update(look.seeds)
-        for each in self._evaluator.observations(looks, self._tree.nodes):
-            self._observations[each.node, each.version, each.seed] = each
+    def _score(self) -> None:
+        """Score the whole tree anew."""
         self._board = score_nodes(
             self._tree.nodes.values(),
             list(self._observations.values()),
@@ -591,6 +608,10 @@ class Search:
             return node
         reason = f"the same program as recipe {twin}, which was under way at the same time"
         return replace(node, state=NodeState.DUPLICATE, duplicate_of=twin, reason=reason, metric_version="")
+
+
+async def _given(result: _Result) -> _Result:
+    return result
 
 
 def search_seeds(task: Task, settings: RunSettings) -> tuple[SeedInput, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from autosynth_core.config import RunSettings
 from autosynth_core.judging import (
@@ -19,7 +20,6 @@ from autosynth_core.judging import (
     PanelDrift,
     Spread,
     fitness,
-    judge_sample,
     panel_drift,
     propose_metrics,
     quarantine_reason,
@@ -27,13 +27,23 @@ from autosynth_core.judging import (
     starting_metrics,
     with_anchors,
 )
-from autosynth_core.judging.concurrently import concurrently, one_by_one
-from autosynth_core.llm import Model
-from autosynth_core.records import Look, Metric, MetricSet, Node, Sample, SampleState, Scope, SeedInput, Standing, Task
+from autosynth_core.judging.concurrently import concurrently
+from autosynth_core.records import (
+    Look,
+    Metric,
+    MetricSet,
+    Node,
+    RunMetricSet,
+    Sample,
+    SampleState,
+    Scope,
+    Standing,
+    Task,
+)
 from autosynth_core.search.evaluate import Evaluator
 from autosynth_core.search.journal import Journal
 
-__all__ = ["PanelItem", "Refreshed", "Refresher", "known_sample"]
+__all__ = ["PanelItem", "Refreshed", "Refresher", "as_proposed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +56,21 @@ class PanelItem:
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """The metric set to judge by now, and what the panel was judged by on the way."""
+    """The metric set to judge by now, and what the panel was judged by on the way.
+
+    ``set_aside`` says why a new one was not taken; "" where there was none, or it was.
+    """
 
     metrics: MetricSet
     looks: tuple[Look, ...] = ()
+    set_aside: str = ""
+
+
+class _Born(NamedTuple):
+    """A metric set that was just proposed. ``agreement`` as in ``judging.MetricProposal``."""
+
+    metrics: MetricSet
+    agreement: float | None
 
 
 class Refresher:
@@ -60,36 +81,36 @@ class Refresher:
         *,
         run_id: str,
         task: Task,
-        judge: Model,
         evaluator: Evaluator,
         journal: Journal,
         settings: RunSettings,
         anchors: Sequence[Metric],
         known: Sequence[Known],
-        one_slot: bool,
         draw: str,
     ) -> None:
         self._run_id = run_id
         self._task = task
-        self._judge = judge
         self._evaluator = evaluator
         self._journal = journal
         self._settings = settings
         self._anchors = tuple(anchors)
         self._known = tuple(known)
-        self._one_slot = one_slot
         self._draw = draw
-        self._versions: set[str] = set()  # that known outputs were judged under
-        self._found: dict[str, Fitness] = {}  # by version as weighed: on its own weights the same set would look better
+        self._found: dict[str, Fitness | None] = {}
 
     @property
     def tried(self) -> int:
         """How many known outputs were judged, each version of the metrics counted."""
-        return len(self._versions) * len(self._known)
+        versions = {entry.metric_set.version for entry in self._journal.metric_sets()}
+        return len(self._known) * sum(bool(self._evaluator.known_scores(self._known, each)) for each in versions)
 
     def fitness_of(self, metrics: MetricSet) -> Fitness | None:
-        """The judge's fitness by this set, as found when it was born in this process."""
-        return self._found.get(metrics.version)
+        """The judge's fitness by a set of this run, as it was found at its birth; None where it was not tried."""
+        if metrics.version not in self._found:
+            entries = self._journal.metric_sets()
+            born = next(entry for entry in entries if entry.metric_set.version == metrics.version)
+            self._found[metrics.version] = self._read_fitness(as_proposed(entries, born))
+        return self._found[metrics.version]
 
     async def refresh(
         self,
@@ -110,49 +131,44 @@ class Refresher:
         if in_force is None:
             return Refreshed(await self._first(number, samples))
         born = await self._propose(number, samples, in_force)
-        if born is None or born.version == in_force.version:
+        if born is None or born.metrics.version == in_force.version:
             return Refreshed(in_force)
-        found = await self._fitness(number, born)
+        found = await self._fitness(number, born.metrics)
         weighted = self._weighted(number, born, found)
         looks = await self._judge_panel(number, panel, weighted)
-        before = self.fitness_of(in_force) or await self._fitness(number, in_force)
-        reason = quarantine_reason(self._drift(panel, looks, seen, in_force, weighted, spread), found, before)
+        drift = self._drift(panel, looks, seen, in_force, weighted, spread)
+        reason = quarantine_reason(drift, found, self.fitness_of(in_force))
         standing = Standing.QUARANTINED if reason else Standing.IN_FORCE
-        self._journal.put_metric_set(weighted, number, None, "regenerated from samples", standing, reason)
-        if reason:
-            self._journal.event(
-                "alarm metrics",
-                f"New criteria were proposed and set aside, because {reason}. The old ones stay in force. "
-                "Look at both under Criteria: you may take the new ones after all, or leave them.",
-                number,
-            )
-            return Refreshed(in_force)
-        return Refreshed(weighted, looks)
+        self._journal.put_metric_set(weighted, number, born.agreement, "regenerated from samples", standing, reason)
+        return Refreshed(in_force, set_aside=reason) if reason else Refreshed(weighted, looks)
 
     async def _first(self, number: int, samples: Sequence[Sample]) -> MetricSet:
         """The run's first metric set: proposed, or made from the task's own words when the proposal is no good."""
         born = await self._propose(number, samples, None)
-        found = None if born is None else await self._fitness(number, born)
+        found = None if born is None else await self._fitness(number, born.metrics)
         provenance = "proposed from the first samples"
         if born is None or (found is not None and found.verdict is FitnessVerdict.UNFIT):
             plain = with_anchors(starting_metrics(self._task), self._anchors, self._settings.anchor_share)
             other = await self._fitness(number, plain)
             if born is None or (other is not None and other.verdict is not FitnessVerdict.UNFIT):
-                born, found, provenance = plain, other, "made from the task's own words"
+                if born is not None:
+                    self._keep_proposed(number, born, "set aside: by these the judge tells nothing apart")
+                born, found, provenance = _Born(plain, None), other, "made from the task's own words"
         if found is not None:
             self._journal.event(f"judge {found.verdict.value}", found.sentence, number)
-            born = self._weighted(number, born, found)
-        self._journal.put_metric_set(born, number, None, provenance)
-        return born
-
-    def _weighted(self, number: int, born: MetricSet, found: Fitness | None) -> MetricSet:
-        """With the weights that its metrics earned. The set as proposed is kept too: the fitness is a claim on that."""
-        weighted = born if found is None else self._reweighted(born, found)
-        if found is not None:
-            self._found[weighted.version] = found
-        if weighted.version != born.version:
-            self._journal.put_metric_set(born, number, None, "before it was weighed", Standing.PROPOSED)
+        weighted = self._weighted(number, born, found)
+        self._journal.put_metric_set(weighted, number, born.agreement, provenance)
         return weighted
+
+    def _weighted(self, number: int, born: _Born, found: Fitness | None) -> MetricSet:
+        """With the weights that its metrics earned. The set as proposed is kept too: the fitness is a claim on that."""
+        weighted = born.metrics if found is None else self._reweighted(born.metrics, found)
+        if weighted.version != born.metrics.version:
+            self._keep_proposed(number, born, "before it was weighed")
+        return weighted
+
+    def _keep_proposed(self, number: int, born: _Born, provenance: str) -> None:
+        self._journal.put_metric_set(born.metrics, number, born.agreement, provenance, Standing.PROPOSED)
 
     def _reweighted(self, born: MetricSet, found: Fitness) -> MetricSet:
         """The proposed metrics by what they have earned; the educator's keep their share."""
@@ -160,20 +176,21 @@ class Refresher:
         dynamic = MetricSet(tuple(metric for metric in earned.metrics if not metric.anchor))
         return with_anchors(dynamic, self._anchors, self._settings.anchor_share) if self._anchors else earned
 
-    async def _propose(self, number: int, samples: Sequence[Sample], in_force: MetricSet | None) -> MetricSet | None:
+    async def _propose(self, number: int, samples: Sequence[Sample], in_force: MetricSet | None) -> _Born | None:
         usable = [sample for sample in samples if sample.state is SampleState.OK]
         proposal = await propose_metrics(
             self._task,
             usable,
             in_force,
-            self._judge,
+            self._evaluator.judge_model,
             count=self._settings.metric_count,
             candidates=self._settings.metric_candidates,
             scope=Scope(self._run_id, "metrics", number),
             draw=f"{self._draw}:metrics:{number}",
         )
         if proposal.metric_set is not None:
-            return with_anchors(proposal.metric_set, self._anchors, self._settings.anchor_share)
+            metrics = with_anchors(proposal.metric_set, self._anchors, self._settings.anchor_share)
+            return _Born(metrics, proposal.agreement)
         stay = "the old ones stay" if in_force is not None else "fixed ones made from the task stand in"
         self._journal.event("metrics kept", f"No new criteria could be read; {stay}. {proposal.reason}", number)
         return None
@@ -184,28 +201,12 @@ class Refresher:
         """How well the judge tells known good outputs from bad ones by these metrics; None where it is not tried."""
         if not self._settings.check_fitness or not self._known:
             return None
-        self._versions.add(metrics.version)
-        scope = Scope(self._run_id, "fitness", number)
-        samples = {each.id: known_sample(each) for each in self._known}
-        gather = one_by_one if self._one_slot else concurrently
-        verdicts = await gather(
-            judge_sample(
-                self._task,
-                sample,
-                metrics,
-                self._judge,
-                draws=self._settings.verdict_draws,
-                scope=scope,
-                sequential=self._one_slot,
-            )
-            for sample in samples.values()
-        )
-        self._journal.put_verdicts([verdict for each in verdicts for verdict in each])
-        scores = {
-            known: {verdict.metric: verdict.score for verdict in each}
-            for known, each in zip(samples, verdicts, strict=True)
-        }
-        return fitness(scores, self._known, metrics)
+        await self._evaluator.judge_known(number, self._known, metrics)
+        return self._read_fitness(metrics)
+
+    def _read_fitness(self, metrics: MetricSet) -> Fitness | None:
+        scores = self._evaluator.known_scores(self._known, metrics.version)
+        return fitness(scores, self._known, metrics) if scores else None
 
     # --- the panel ----------------------------------------------------------------------------------------------------
 
@@ -233,10 +234,12 @@ class Refresher:
         return panel_drift(old, new, spread)
 
 
-def known_sample(known: Known) -> Sample:
-    """A known output as a sample that a judge can be shown.
-
-    It belongs to no workflow and no run, so its id is the same wherever the run is read, also from an archive.
-    """
-    seed = SeedInput(dict(known.seed))
-    return Sample("", f"known:{known.id}", seed, 0, SampleState.OK, known.output)
+def as_proposed(entries: Sequence[RunMetricSet], entry: RunMetricSet) -> MetricSet:
+    """The set before its weights were set by what its metrics tell apart: with the weights that followed from the
+    known outputs, the judge would look better on the same outputs than it is."""
+    wanted = {(metric.name, metric.description) for metric in entry.metric_set.metrics}
+    for each in entries:
+        given = {(metric.name, metric.description) for metric in each.metric_set.metrics}
+        if each.standing is Standing.PROPOSED and each.iteration == entry.iteration and given == wanted:
+            return each.metric_set
+    return entry.metric_set

@@ -38,7 +38,6 @@ from autosynth_core.records import (
     Sample,
     SampleState,
     SeedInput,
-    Standing,
     Task,
     TokenChoice,
     Verdict,
@@ -49,7 +48,6 @@ __all__ = [
     "CallRow",
     "Lease",
     "Request",
-    "RunMetricSet",
     "WorkflowScore",
     "task_from_json",
     "task_to_json",
@@ -74,17 +72,6 @@ class Request(NamedTuple):
     run_id: str
     command: Command
     at: float
-
-
-class RunMetricSet(NamedTuple):
-    """A metric set as it came into a run."""
-
-    metric_set: MetricSet
-    iteration: int
-    agreement: float | None  # None: there was no other candidate to agree with
-    provenance: str
-    standing: Standing
-    reason: str  # why it was set aside; "" when it was not
 
 
 class WorkflowScore(NamedTuple):

@@ -18,6 +18,7 @@ from autosynth_core.records import (
     MetricSet,
     Node,
     RaceResult,
+    RunMetricSet,
     Sample,
     SampleState,
     ScoreRow,
@@ -26,7 +27,7 @@ from autosynth_core.records import (
 )
 from autosynth_core.store import rows
 from autosynth_core.store.connections import Connection, Connections
-from autosynth_core.store.rows import RunMetricSet, WorkflowScore
+from autosynth_core.store.rows import WorkflowScore
 
 __all__ = ["Tree"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -35,12 +34,13 @@ from autosynth_core.records import (
     RaceResult,
     Run,
     RunKind,
+    RunMetricSet,
     Standing,
     Task,
     Verdict,
 )
-from autosynth_core.search import known_sample
-from autosynth_core.store import RunMetricSet, Store, task_from_json
+from autosynth_core.search import as_proposed, known_sample, known_scores
+from autosynth_core.store import Store, task_from_json
 from autosynth_core.views.kept import Kept
 from autosynth_core.views.scored import ScoredRun, scored_run
 from autosynth_core.views.settings import search_settings
@@ -169,7 +169,6 @@ def _read(store: Store, run_id: str) -> Yardstick:
 def _versions(store: Store, run: Run, scored: ScoredRun) -> tuple[VersionView, ...]:
     entries = store.metric_sets(run.id)
     known = known_outputs(_task(store, run))
-    verdicts = _on_known(store, run.id, known, scored.judge)
     used = [entry for entry in entries if entry.standing is not Standing.PROPOSED]
     now = _in_force(used, scored)
     shifts: Mapping[str, Quality] = scored.scale.shifts if scored.scale is not None else {}
@@ -189,7 +188,7 @@ def _versions(store: Store, run: Run, scored: ScoredRun) -> tuple[VersionView, .
                 entry is now,
                 None if before is None else _changes(before, metrics),
                 None if shift is None or math.isnan(shift.mean) else shift,
-                _fitness(verdicts, known, _as_proposed(entries, entry)),
+                _fitness(store, run.id, known, scored.judge, as_proposed(entries, entry)),
             )
         )
         before = metrics if before is None or entry.standing is Standing.IN_FORCE else before
@@ -234,36 +233,11 @@ def _task(store: Store, run: Run) -> Task:
         return store.project(run.project_id).task
 
 
-def _on_known(
-    store: Store, run_id: str, known: Sequence[Known], judge: str
-) -> Mapping[str, Mapping[str, Mapping[str, float | None]]]:
-    """The judge's scores of the known outputs: by version, known id and metric."""
-    names = {known_sample(each).id: each.id for each in known}
-    found: dict[str, dict[str, dict[str, float | None]]] = defaultdict(lambda: defaultdict(dict))
-    given: list[Verdict] = store.verdicts(run_id, subjects=list(names)) if names else []
-    for verdict in given:
-        if verdict.judge == judge and verdict.repeat == 0:
-            scores = found[verdict.version][names[verdict.subject]]
-            if scores.get(verdict.metric) is None:  # a readable one may follow an unread one
-                scores[verdict.metric] = verdict.score
-    return found
-
-
-def _as_proposed(entries: Sequence[RunMetricSet], entry: RunMetricSet) -> MetricSet:
-    """The set before its weights were set by what its metrics tell apart: with the weights that followed from the
-    known outputs, the judge would look better on the same outputs than it is."""
-    wanted = {(metric.name, metric.description) for metric in entry.metric_set.metrics}
-    for each in entries:
-        given = {(metric.name, metric.description) for metric in each.metric_set.metrics}
-        if each.standing is Standing.PROPOSED and each.iteration == entry.iteration and given == wanted:
-            return each.metric_set
-    return entry.metric_set
-
-
-def _fitness(
-    verdicts: Mapping[str, Mapping[str, Mapping[str, float | None]]], known: Sequence[Known], metrics: MetricSet
-) -> Fitness | None:
-    scores = verdicts.get(metrics.version)
+def _fitness(store: Store, run_id: str, known: Sequence[Known], judge: str, metrics: MetricSet) -> Fitness | None:
+    """The judge's fitness by a set as it was proposed; None where it was not tried."""
+    subjects = [known_sample(each).id for each in known]
+    given: list[Verdict] = store.verdicts(run_id, subjects=subjects, version=metrics.version) if known else []
+    scores = known_scores(known, [verdict for verdict in given if verdict.judge == judge])
     return fitness(scores, known, metrics) if scores else None
 
 

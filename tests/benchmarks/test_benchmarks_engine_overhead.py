@@ -60,14 +60,14 @@ def search(starts: Sequence[float]) -> list[Call]:
 
 
 def test_one_phase_follows_another() -> None:
-    assert critical_path(planned(search(range(0, 14, 2)), workers=4), 64) == 7.0
+    assert critical_path(planned(search(range(0, 14, 2)), workers=4), 64) == 6.0
 
 
 @pytest.mark.parametrize("early", range(1, 7))
 def test_call_that_did_not_wait_for_what_it_is_planned_after_is_an_error(early: int) -> None:
     """So the path can't be longer than the run: whatever is planned to wait did wait."""
     starts = [2.0 * number for number in range(7)]
-    starts[early] -= 1.5
+    starts[early] = 2.0 * min(early - 1, 4) + 0.5  # the verdicts on samples and program both wait for the metrics
     with pytest.raises(AssertionError, match="before those planned before it"):
         planned(search(starts), workers=4)
 

@@ -47,7 +47,6 @@ def test_the_public_names_are_these() -> None:
         "Lease",
         "RaceAsked",
         "Request",
-        "RunMetricSet",
         "Store",
         "WorkflowScore",
         "export_project",
