@@ -30,7 +30,7 @@ class Scoring(StrEnum):
 class Sampling(StrEnum):
     """How many seed inputs a workflow is run on."""
 
-    STAGED = "staged"  # a few, and more for those that may be the best
+    STAGED = "staged"  # a few, and more for those that are built upon or may be the best
     FIXED = "fixed"  # the same number for all
 
 
@@ -102,7 +102,7 @@ class RunSettings(BaseModel):
     seed: Annotated[int, Field(ge=0, description="seed of all randomness")] = 0
     strategy: Strategy = Strategy.SOFT_TOP_K
     expansion: Expansion = Expansion.AUTO
-    top_k: Annotated[int, Field(ge=1, le=50)] = 3
+    top_k: Annotated[int, Field(ge=1, le=50)] = 2
     seed_inputs: Annotated[
         int, Field(ge=2, le=200, description="seed inputs a workflow is run on; staged sampling stays below on average")
     ] = 6

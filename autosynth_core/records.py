@@ -289,7 +289,7 @@ class RaceResult:
     run_id: str
     judge: str
     version: str
-    contenders: Mapping[int, int]  # node -> sealed seed inputs it ran on before it was out or the race over
+    contenders: Mapping[int, int]  # node -> samples it made on sealed seed inputs before it was out or the race over
     winner: int
     probability: float  # that the winner is the best of those raced
     sealed: Reward

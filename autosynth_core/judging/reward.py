@@ -27,6 +27,7 @@ __all__ = [
     "difference",
     "hybrid_reward",
     "read_workflow_scores",
+    "replicate_scores",
     "score_rows",
     "seed_scores",
     "t_quantile",
@@ -76,7 +77,12 @@ def score_rows(samples: Iterable[Sample], verdicts: Iterable[Verdict]) -> list[S
 
 
 def seed_scores(rows: Iterable[ScoreRow], metrics: MetricSet) -> dict[str, float]:
-    """Each seed input's score, 1..5: the weighted mean over metrics of a sample, then the mean over replicates.
+    """Each seed input's score, 1..5: the mean over its replicates; see ``replicate_scores``."""
+    return {seed_id: fmean(scores) for seed_id, scores in replicate_scores(rows, metrics).items()}
+
+
+def replicate_scores(rows: Iterable[ScoreRow], metrics: MetricSet) -> dict[str, list[float]]:
+    """Each seed input's scores, 1..5, one a replicate: the weighted mean over metrics of a sample.
 
     ``rows`` are one workflow's, under one version of the metrics. Several verdicts on the same sample and metric
     count as their mean. Metrics without a read verdict are left out and the weights of the others renormalised;
@@ -92,7 +98,7 @@ def seed_scores(rows: Iterable[ScoreRow], metrics: MetricSet) -> dict[str, float
         score = _weighted_mean({name: fmean(values) for name, values in scores.items()}, metrics.metrics)
         if score is not None:
             by_seed[seed_id].append(score)
-    return {seed_id: fmean(by_seed[seed_id]) for seed_id in sorted(by_seed)}
+    return {seed_id: by_seed[seed_id] for seed_id in sorted(by_seed)}
 
 
 def read_workflow_scores(verdicts: Iterable[Verdict], metrics: MetricSet) -> list[float]:

@@ -9,7 +9,9 @@ The shifts are mean equating in a common-item design (Kolen and Brennan, "Test E
 common items are samples judged under more than one version, the anchor panel's and every parent's beside its child. A
 sample keeps its luck from version to version, so a shift is known far better than any quality. The first version has
 the shift 0 and the difficulties of a run's seed inputs have the mean 0: a quality is the mean score over the run's seed
-inputs, had they all been judged under the first version. Not clipped to 1..5, or gains would vanish at the ends.
+inputs, had they all been judged under the first version. Not clipped to 1..5, or gains would vanish at the ends. How
+much the difficulties scatter is estimated, so that a seed input that only one workflow was run on tells something too
+(recovery of inter-block information, Yates 1940, Annals of Eugenics 10:317).
 
 Children are like their parents: quality(child) ~ N(quality(parent) + drift, step^2), drift and step estimated from the
 run itself. So a lucky child is drawn towards its family until more is known about it, and the best of many is not too
@@ -37,11 +39,11 @@ Places = NDArray[np.intp]
 
 _Z95 = 1.959963984540054
 _ROUNDS, _MANY_NODES, _FEW_ROUNDS = 12, 300, 3  # of estimating step and drift
-_DIFFICULTY_SD = 2.0  # points: wide
 _SUM_TO_ZERO = 1e3  # weight, per points squared, of the difficulties' having the sum 0
 _LEAST_SD = 0.02  # points: a judge that repeats itself to the letter would make the equations singular
 # What is believed of a search before its first child, with the weight of so many children or comparisons.
 _STEP_BELIEF, _STEP_WEIGHT = 0.2, 10.0
+_DIFFICULTY_BELIEF, _DIFFICULTY_WEIGHT = 0.5, 4.0
 _DRIFT_WEIGHT = 4.0
 _SPREAD_WEIGHT = 8.0
 
@@ -53,6 +55,7 @@ class Observation(NamedTuple):
     version: str
     seed: str
     score: float  # 1..5
+    n: int = 1  # replicates
 
 
 class Spread(NamedTuple):
@@ -137,12 +140,13 @@ def fit_scale(
     ]
     families = _Families(*np.array(related, dtype=np.intp).reshape(-1, 2).T)
     data = _normal_equations(observations, columns, spread)
-    step = _STEP_BELIEF
-    means, covariance = _solve(data, families, step)
-    for _ in range((_ROUNDS if len(nodes) < _MANY_NODES else _FEW_ROUNDS) if related else 0):
-        before, step = step, _step(means, covariance, families)
-        means, covariance = _solve(data, families, step)
-        if abs(before - step) < 1e-3:
+    at_seeds = np.array(list(columns.seeds.values()), dtype=np.intp)
+    scatter = _Scatter(_STEP_BELIEF, _DIFFICULTY_BELIEF)
+    means, covariance = _solve(data, families, at_seeds, scatter)
+    for _ in range(_ROUNDS if len(nodes) < _MANY_NODES else _FEW_ROUNDS):
+        before, scatter = scatter, _scatter(means, covariance, families, at_seeds)
+        means, covariance = _solve(data, families, at_seeds, scatter)
+        if max(abs(old - new) for old, new in zip(before, scatter, strict=True)) < 1e-3:
             break
 
     def quality(at: int) -> Quality:
@@ -155,7 +159,7 @@ def fit_scale(
         {first: Quality(0.0, 0.0), **{version: quality(at) for version, at in columns.versions.items()}},
         {seed: float(means[at]) for seed, at in columns.seeds.items()},
         spread,
-        step,
+        scatter.step,
         float(families.moved(means).sum() / (families.size + _DRIFT_WEIGHT)),
     )
 
@@ -184,14 +188,14 @@ def raw_scale(observations: Sequence[Observation], versions: Mapping[int, str], 
 
 
 def estimate_spread(observations: Collection[Observation], before: Spread) -> Spread:
-    """The spread as the run itself shows it, with ``before`` (measured at the start) weighing as 8 comparisons.
+    """The spread of single samples as the run itself shows it; ``before``, from its start, weighs as 8 comparisons.
 
     Noise: samples judged under two versions, as they part beyond the shift between the two. Luck and noise: pairs of
     nodes judged under the same version, as their differences vary over the seed inputs. Moments, never below 0.02.
     """
     by_version: dict[str, dict[int, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
     by_node: dict[int, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
-    for each in sorted(observations):
+    for each in sorted(each for each in observations if each.n == 1):
         by_version[each.version][each.node][each.seed] = each.score
         by_node[each.node][each.version][each.seed] = each.score
     again = _within(pair for versions in by_node.values() for pair in combinations(versions.values(), 2))
@@ -242,6 +246,7 @@ def _normal_equations(observations: Sequence[Observation], columns: _Columns, sp
     """Generalised least squares. The verdicts on one sample share its luck: V = noise^2 I + luck^2 J.
 
     The inverse of V by Sherman and Morrison is (I - c J) / noise^2 with c = luck^2 / (noise^2 + m luck^2), m verdicts.
+    A mean of n replicates has 1/n of both variances, so its row and column are weighed by the root of n.
     Added up entry by entry, since a row has three that are not 0; the first version's go to a column that is dropped.
     """
     luck, noise = max(spread.sample, _LEAST_SD) ** 2, max(spread.judge, _LEAST_SD) ** 2
@@ -256,7 +261,8 @@ def _normal_equations(observations: Sequence[Observation], columns: _Columns, sp
         for other in rows
     ]
     one, other = np.array([pair[:2] for pair in pairs], dtype=np.intp).reshape(-1, 2).T
-    weights = np.array([pair[2] for pair in pairs]) / noise
+    roots = np.sqrt([each.n for each in observations])
+    weights = np.array([pair[2] for pair in pairs]) * roots[one] * roots[other] / noise
     at = np.array(
         [
             (columns.nodes[each.node], columns.versions.get(each.version, size), columns.seeds[each.seed])
@@ -271,7 +277,6 @@ def _normal_equations(observations: Sequence[Observation], columns: _Columns, sp
         for across in at.T:
             np.add.at(left, (column[one], across[other]), weights)
     seeds = list(columns.seeds.values())
-    left[seeds, seeds] += 1 / _DIFFICULTY_SD**2
     left[np.ix_(seeds, seeds)] += _SUM_TO_ZERO  # else every interval would hold what the seed inputs' mean might be
     return _Equations(left[:size, :size], right[:size])
 
@@ -298,12 +303,21 @@ class _Families(NamedTuple):
         return row
 
 
-def _solve(data: _Equations, families: _Families, step: float) -> tuple[Vector, Matrix]:
-    """Means and covariance of all unknowns, given how widely children differ from their parents.
+class _Scatter(NamedTuple):
+    """Standard deviations, in points: of children about their parents, and of the seed inputs' difficulties."""
+
+    step: float
+    difficulty: float
+
+
+def _solve(data: _Equations, families: _Families, seeds: Places, scatter: _Scatter) -> tuple[Vector, Matrix]:
+    """Means and covariance of all unknowns, given how widely children and seed inputs differ.
 
     The drift, with the prior N(0, step^2 / 4), is integrated out, so that not knowing it is part of every interval.
     """
+    step = scatter.step
     left = data.left.copy()
+    left[seeds, seeds] += 1 / scatter.difficulty**2
     for one, other in product(families, families):
         np.add.at(left, (one, other), (1.0 if one is other else -1.0) / step**2)
     total = families.total(len(left))
@@ -313,8 +327,15 @@ def _solve(data: _Equations, families: _Families, step: float) -> tuple[Vector, 
     return covariance @ data.right, covariance
 
 
-def _step(means: Vector, covariance: Matrix, families: _Families) -> float:
+def _scatter(means: Vector, covariance: Matrix, families: _Families, seeds: Places) -> _Scatter:
     """One round of expectation maximisation, with the belief before the search weighing in."""
+    squares = float((means[seeds] ** 2 + covariance[seeds, seeds]).sum())
+    variance = _DIFFICULTY_WEIGHT * _DIFFICULTY_BELIEF**2 + squares
+    difficulty = math.sqrt(variance / (_DIFFICULTY_WEIGHT + len(seeds)))
+    return _Scatter(_step(means, covariance, families), max(_LEAST_SD, difficulty))
+
+
+def _step(means: Vector, covariance: Matrix, families: _Families) -> float:
     child, parent = families
     moved, total = families.moved(means), families.total(len(means))
     unsure = covariance[child, child] + covariance[parent, parent] - 2 * covariance[child, parent]

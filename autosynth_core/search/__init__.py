@@ -17,7 +17,7 @@ from autosynth_core.search.first import write_first_workflow
 from autosynth_core.search.host import GeneratorHost
 from autosynth_core.search.journal import Journal
 from autosynth_core.search.mcts import Finished, Search, search_seeds
-from autosynth_core.search.race import LEAST_SEALED
+from autosynth_core.search.race import LEAST_SEALED, most_samples, on_demand
 from autosynth_core.search.refresh import Refresher, as_proposed
 from autosynth_core.search.rewriting import tries_rewriting
 from autosynth_core.search.scores import Board, NodeScore, best, observe, score_nodes, visits
@@ -50,8 +50,10 @@ __all__ = [
     "in_words",
     "known_sample",
     "known_scores",
+    "most_samples",
     "noise_from",
     "observe",
+    "on_demand",
     "plan_expansion",
     "race_alarm",
     "score_nodes",

@@ -108,14 +108,23 @@ class Evaluator:
         await (one_by_one if self._one_slot else concurrently)(work)
 
     def observations(
-        self, looks: Sequence[Look], nodes: Mapping[int, Node], sets: Iterable[MetricSet] = ()
+        self,
+        looks: Sequence[Look],
+        nodes: Mapping[int, Node],
+        sets: Iterable[MetricSet] = (),
+        *,
+        replicate: int | None = None,
     ) -> list[Observation]:
-        """What was seen in these looks; ``sets`` are metric sets that are not in the journal yet."""
+        """What was seen in these looks, on one replicate alone or over all that there are.
+
+        ``sets`` are metric sets that are not in the journal yet.
+        """
         known = [look for look in looks if look.node in nodes]
         rows = [
             row
             for fingerprint, version in sorted({(nodes[look.node].fingerprint, look.version) for look in known})
             for row in self._journal.score_rows(fingerprint, version, self._judge.name)
+            if replicate is None or row.replicate == replicate
         ]
         given = {metrics.version: metrics for metrics in sets}
         by_version = {

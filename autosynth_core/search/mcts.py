@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -43,7 +43,7 @@ from autosynth_core.records import (
     Workflow,
 )
 from autosynth_core.search.alarms import Alarm, alarms, metrics_alarm, race_alarm, text_lengths
-from autosynth_core.search.allocate import first_look, further_look, top_two
+from autosynth_core.search.allocate import first_look, parent_look
 from autosynth_core.search.backpropagate import backpropagate
 from autosynth_core.search.chance import noise_from, repeated_seeds, spread_from
 from autosynth_core.search.converge import converged, top
@@ -51,7 +51,7 @@ from autosynth_core.search.evaluate import Evaluator
 from autosynth_core.search.evidence import experience, find_weakness, in_words
 from autosynth_core.search.expand import Draft, Expander, Plan, plan_expansion
 from autosynth_core.search.journal import Journal
-from autosynth_core.search.race import Race, sealed_order
+from autosynth_core.search.race import Race, on_demand, sealed_order
 from autosynth_core.search.refresh import PanelItem, Refresher
 from autosynth_core.search.scores import DEFAULT_SPREAD, Board, NodeScore, score_nodes
 from autosynth_core.search.select import strategy
@@ -95,8 +95,7 @@ class _Known:
     experience: Sequence[str]
     in_force: MetricSet | None
     observed: Mapping[tuple[int, str, str], Observation]  # by node, version, seed input
-    again: int | None  # the node to look at again
-    seeds: tuple[SeedInput, ...]  # on which
+    seeds: tuple[SeedInput, ...]  # further ones, to run the parent on
     panel: tuple[PanelItem, ...]
     spread: Spread
 
@@ -152,7 +151,7 @@ class Search:
         self._looked: defaultdict[int, set[str]] = defaultdict(set)  # node -> seed inputs, their verdicts read or not
         self._board = Board({}, None)
         self._spread = DEFAULT_SPREAD
-        self._again: dict[int, tuple[int, int]] = {}  # iteration under way -> node looked at again, seed inputs
+        self._again: dict[int, tuple[int, int]] = {}  # iteration under way -> its parent, seed inputs it is run on
         self._since_extended = 0  # scored children since the run began or was last extended
         self._order = seed_order(task, settings)
         self._seeds = search_seeds(task, settings)
@@ -184,7 +183,7 @@ class Search:
         for number in sorted(stored):
             self._take_in(self._restored(stored[number]))
         self._score()
-        return await self._race(lambda: (self._settings.race_contenders + 2) * len(self._task.sealed_seeds))
+        return await self._race(lambda: on_demand(self._settings.race_contenders, len(self._task.sealed_seeds)))
 
     def _read_looks(self) -> None:
         for look in self._journal.looks():
@@ -243,10 +242,10 @@ class Search:
         return result
 
     def _saved(self) -> int:
-        """Samples judged fewer than fixed sampling would have; what was spent on the judge itself is taken off."""
-        tried = sum(node.state is NodeState.SCORED for node in self._tree.nodes.values())
+        """Samples judged fewer than fixed sampling might have; what was spent on the judge itself is taken off."""
         chance = 2 * len(self._root_look) if self._settings.measure_noise else 0
-        return tried * self._settings.seed_inputs - len(self._observations) - chance - self._refresher.tried
+        most = len(self._tree.nodes) * self._settings.seed_inputs
+        return most - len(self._observations) - chance - self._refresher.tried
 
     # --- one iteration ----------------------------------------------------------------------------------------
 
@@ -255,7 +254,7 @@ class Search:
         if stored is not None:
             assert stored.parent is not None
             self._start(Plan(number, stored.parent, stored.form, stored.operator, stored.target))
-            self._further_look(number)  # its look is under way for those planned before it is committed
+            self._further_seeds(number, stored.parent)  # under way for those planned before it is committed
             return _given(self._restored(stored))
         random = Random(f"{self._settings.seed}:{number}")
         self._take_released()
@@ -285,14 +284,12 @@ class Search:
         self._tree.in_flight[plan.number] = plan.parent
 
     def _known(self, plan: Plan) -> _Known:
-        again, seeds = self._further_look(plan.number)
         return _Known(
             self._tree.fingerprints(),
             experience(self._tree, plan.parent),
             self._in_force,
             dict(self._observations),
-            again,
-            seeds,
+            self._further_seeds(plan.number, plan.parent),
             self._panel(),
             self._spread if self._board.scale is None else self._board.scale.spread,
         )
@@ -312,21 +309,12 @@ class Search:
                 items.append(PanelItem(self._tree.nodes[number], tuple(seeds[:_PANEL_SEEDS])))
         return tuple(items)
 
-    def _further_look(self, number: int) -> tuple[int | None, tuple[SeedInput, ...]]:
-        """Which workflow the iteration looks at again, and on which further seed inputs."""
-        count = further_look(self._settings)
-        scale = self._board.scale
-        if not count or scale is None:
-            return None, ()
-        looks = Counter({node: len(seeds) for node, seeds in self._looked.items()})
-        for busy, count_busy in self._again.values():
-            looks[busy] += count_busy
-        node = top_two(scale, self._tree.scores, looks, self._settings.workflow_weight)
-        if node is None:
-            return None, ()
-        seeds = self._order[looks[node] : looks[node] + count]
-        self._again[number] = (node, len(seeds))
-        return (node, seeds) if seeds else (None, ())
+    def _further_seeds(self, number: int, parent: int) -> tuple[SeedInput, ...]:
+        """On which further seed inputs the iteration runs the workflow that it builds upon."""
+        looked = len(self._looked[parent]) + sum(seeds for busy, seeds in self._again.values() if busy == parent)
+        seeds = self._order[looked : parent_look(self._settings)]
+        self._again[number] = (parent, len(seeds))
+        return seeds
 
     async def _expanded(self, plan: Plan, known: _Known, random: Random) -> _Result:
         parent = self._tree.nodes[plan.parent]
@@ -340,19 +328,18 @@ class Search:
             found.append(await self._child(plan, parent, known, random))
 
         async def again() -> None:
-            further.extend(await self._look_again(plan.number, known))
+            further.extend(await self._look_again(parent, plan.number, known))
 
         await concurrently([child(), again()])
         return replace(found[0], looks=(*found[0].looks, *further))
 
-    async def _look_again(self, number: int, known: _Known) -> list[Look]:
-        """More samples of a workflow that may be the best, judged by the metrics in force."""
-        if known.again is None or known.in_force is None:
+    async def _look_again(self, parent: Node, number: int, known: _Known) -> list[Look]:
+        """More samples of the workflow that is built upon, judged by the metrics in force."""
+        if not known.seeds or known.in_force is None:
             return []
-        node = self._tree.nodes[known.again]
-        workflow = Workflow(node.source, node.fingerprint)
+        workflow = Workflow(parent.source, parent.fingerprint)
         samples = await self._simulator.simulate(workflow, known.seeds, node=number)
-        return [await self._evaluator.look(number, node, samples, known.in_force)]
+        return [await self._evaluator.look(number, parent, samples, known.in_force)]
 
     async def _child(self, plan: Plan, parent: Node, known: _Known, random: Random) -> _Result:
         parent_samples = self._journal.samples(parent.fingerprint)
@@ -422,7 +409,7 @@ class Search:
         )
         self._journal.put_node(node)
         samples = await self._simulator.simulate(self._first, self._root_look, node=0)
-        nothing = _Known({}, (), None, {}, None, (), (), self._spread)
+        nothing = _Known({}, (), None, {}, (), (), self._spread)
         result = await self._evaluated(node, self._first, samples, None, (), nothing)
         if result.node.state is not NodeState.SCORED:
             raise FirstWorkflowFailed(

@@ -1,7 +1,8 @@
 """The race: the best workflows on sealed seed inputs that the search never saw.
 
-Owns who runs, who is out when, who has won, and the sealed score. All that are still in run on the same next seed
-inputs (blocks). One is out when it is surely behind the leader: the upper end of a confidence sequence for its paired
+Owns who runs, who is out when, who has won, and the sealed score. A round gives the leader and those most likely to
+beat it two more samples each, on the same seed inputs in the same order; so what the search saved is spent where it may
+change who wins. One is out when it is surely behind the leader: the upper end of a confidence sequence for its paired
 difference is below 0 (Robbins 1970; Howard et al. 2021), which holds at every look. The winner and the first workflow
 then run on further sealed inputs that had no part in the choice, so that the score reported is not too good.
 """
@@ -9,8 +10,9 @@ then run on further sealed inputs that had no part in the choice, so that the sc
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from random import Random
 from statistics import fmean, stdev
 from typing import NamedTuple
@@ -19,20 +21,21 @@ import numpy as np
 
 from autosynth_core.config import RunSettings
 from autosynth_core.judging import Observation, Scale, Spread, fit_scale, hybrid_reward, radius, t_quantile
+from autosynth_core.judging.concurrently import concurrently
 from autosynth_core.records import MetricSet, RaceResult, Reward, SeedInput, Task, Workflow
-from autosynth_core.search.allocate import chance_to_beat
+from autosynth_core.search.allocate import leaders
 from autosynth_core.search.evaluate import Evaluator
 from autosynth_core.search.scores import Board, NodeScore
 from autosynth_core.search.simulate import Simulator
 from autosynth_core.search.tree import Tree
 
-__all__ = ["LEAST_SEALED", "Race", "contenders", "probability_best", "sealed_order"]
+__all__ = ["LEAST_SEALED", "Race", "most_samples", "on_demand", "probability_best", "sealed_order"]
 
 _BLOCK = 2  # seed inputs between looks
 _LEAST_CONFIRM = 4  # sealed seed inputs for the score that is reported
 LEAST_SEALED = _BLOCK + _LEAST_CONFIRM  # below this there is no race
 _DRAWS = 20_000
-_NO_HOPE = 0.02
+_MOST_LAPS = 4  # times that the rounds go over all of the track
 
 
 def sealed_order(task: Task, settings: RunSettings) -> tuple[SeedInput, ...]:
@@ -42,17 +45,25 @@ def sealed_order(task: Task, settings: RunSettings) -> tuple[SeedInput, ...]:
     return tuple(order)
 
 
-def contenders(board: Board, most: int, weight: float) -> tuple[int, ...]:
-    """The best by reward, ``most`` at most, without those that have next to no chance to beat the first of them."""
-    assert board.scale is not None
-    ranked = sorted(board.scores, key=lambda number: (-board.scores[number].reward.total, number))[:most]
-    leader = ranked[0]
-    scale = board.scale
-    return tuple(
-        number
-        for number in ranked
-        if number == leader or chance_to_beat(scale, board.scores, number, leader, weight) > _NO_HOPE
-    )
+def most_samples(contenders: int, sealed: int, allowance: int) -> int:
+    """The most samples that a race makes and judges, on ``sealed`` seed inputs; 0 where there can be none."""
+    if contenders < 1 or sealed < LEAST_SEALED:
+        return 0
+    confirm = _confirming(sealed)
+    if contenders == 1:
+        return 2 * confirm
+    raced = max(_BLOCK * contenders, allowance - 2 * confirm)
+    return min(raced, _MOST_LAPS * contenders * (sealed - confirm)) + 2 * confirm
+
+
+def on_demand(contenders: int, sealed: int) -> int:
+    """The allowance of a race that a person asked for: it may cost what it takes."""
+    return (contenders + 2) * sealed
+
+
+def _confirming(sealed: int) -> int:
+    """How many of the sealed seed inputs are kept for the score that is reported."""
+    return max(_LEAST_CONFIRM, sealed // 2)
 
 
 def probability_best(
@@ -90,63 +101,90 @@ class Race:
     observations: Sequence[Observation]
     second: bool  # the judge is not the search's: what the search saw counts for nothing here
     iteration: int
+    _ran: dict[int, int] = field(default_factory=dict)  # contender -> samples
+    # by contender and place on the track
+    _scores: defaultdict[int, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
+    _out: set[int] = field(default_factory=set)
 
     async def run(self, allowance: int) -> RaceResult | None:
-        """Race for at most ``allowance`` samples judged, the confirmation included.
+        """Race for at most ``allowance`` samples judged, the confirmation included; the first round is run in any case.
 
         None when there are too few sealed seed inputs.
         """
-        among = contenders(self.board, self.settings.race_contenders, self._weight)
-        confirm = max(_LEAST_CONFIRM, len(self.seeds) // 2)
+        confirm = _confirming(len(self.seeds))
         track = self.seeds[: len(self.seeds) - confirm]
         if len(track) < _BLOCK:
             return None
-        seen: list[Observation] = []
-        ran = dict.fromkeys(among, 0)
-        running = list(among)
         left = allowance - 2 * confirm
-        for start in range(0, len(track), _BLOCK):
-            block = track[start : start + _BLOCK]
-            if len(running) < 2 or (start and left < len(running) * len(block)):
+        scale = self._scale_of_search()
+        running = self._leaders(scale, sorted(self.board.scores))
+        self._ran = dict.fromkeys(running, 0)
+        for _ in range(_MOST_LAPS * len(track) // _BLOCK):
+            if len(running) < 2:
                 break
-            for number in running:
-                seen += await self._look(number, block)
-                ran[number] += len(block)
-                left -= len(block)
-            running = self._still_in(running, seen)
-        scale = self._scale(seen)
-        programs = {number: self._program(number) for number in among}
-        chances = probability_best(scale, programs, among, self._weight) if len(among) > 1 else {among[0]: 1.0}
-        winner = max(running, key=lambda number: (chances[number], -number))
-        return await self._confirmed(winner, chances[winner], ran, self.seeds[len(track) :])
+            await concurrently(self._run_on(number, track) for number in running)
+            left -= _BLOCK * len(running)
+            self._out |= set(running) - set(self._still_in(running))
+            scale = self._scale(track)
+            running = self._leaders(scale, self._candidates())
+            if left < _BLOCK * len(running):
+                break
+            self._ran |= {number: self._ran.get(number, 0) for number in running}
+        among = sorted(self._ran)
+        winner = self._leaders(scale, [number for number in among if number not in self._out])[0]
+        chances = probability_best(scale, self._programs, among, self._weight) if len(among) > 1 else {winner: 1.0}
+        return await self._confirmed(winner, chances[winner], self.seeds[len(track) :])
 
-    def _program(self, number: int) -> float:
-        """The program's part of the reward, 0..1; 0 where it has no share and may not have been read."""
-        return self.board.scores[number].reward.workflow if self._weight else 0.0
+    def _leaders(self, scale: Scale, among: Collection[int]) -> tuple[int, ...]:
+        return leaders(scale, self._programs, among, self.settings.race_contenders, self._weight)
+
+    def _candidates(self) -> list[int]:
+        """Who may still win. A second judge knows only those that it has seen."""
+        known = self._ran if self.second else self.board.scores
+        return sorted(number for number in known if number not in self._out)
+
+    @property
+    def _programs(self) -> dict[int, float]:
+        """Each program's part of the reward, 0..1; 0 where it has no share and may not have been read."""
+        return {number: each.reward.workflow if self._weight else 0.0 for number, each in self.board.scores.items()}
 
     @property
     def _weight(self) -> float:
         return self.settings.workflow_weight
 
-    async def _look(self, number: int, seeds: Sequence[SeedInput]) -> list[Observation]:
-        node = self.tree.nodes[number]
-        samples = await self.simulator.simulate(Workflow(node.source, node.fingerprint), seeds, node=number)
-        look = await self.judge.look(self.iteration, node, samples, self.metrics)
-        return self.judge.observations([look], {number: node}, [self.metrics])
+    async def _run_on(self, number: int, track: Sequence[SeedInput]) -> None:
+        """One block further. When all of the track is used up, another sample is made on each seed input."""
+        begun = self._ran[number]
+        self._ran[number] += _BLOCK
+        laps: dict[int, list[int]] = defaultdict(list)
+        for place in range(begun, begun + _BLOCK):
+            laps[place // len(track)].append(place)
+        for lap, places in laps.items():
+            found = await self._look(number, [track[place % len(track)] for place in places], lap)
+            at = {track[place % len(track)].id: place for place in places}
+            self._scores[number] |= {at[each.seed]: each.score for each in found}
 
-    def _still_in(self, running: Sequence[int], seen: Sequence[Observation]) -> list[int]:
+    async def _look(self, number: int, seeds: Sequence[SeedInput], replicate: int = 0) -> list[Observation]:
+        node = self.tree.nodes[number]
+        workflow = Workflow(node.source, node.fingerprint)
+        samples = await self.simulator.simulate(workflow, seeds, node=number, replicate=replicate)
+        look = await self.judge.look(self.iteration, node, samples, self.metrics)
+        return self.judge.observations([look], {number: node}, [self.metrics], replicate=replicate)
+
+    def _still_in(self, running: Sequence[int]) -> list[int]:
         """Those that the leader has not surely left behind."""
-        scores = {number: {each.seed: each.score for each in seen if each.node == number} for number in running}
+        scores = {number: self._scores[number] for number in running}
+        programs = self._programs
 
         def reward(number: int) -> float:
             quality = fmean(scores[number].values()) if scores[number] else 1.0
-            return (1 - self._weight) * quality / 4 + self._weight * self._program(number)
+            return (1 - self._weight) * quality / 4 + self._weight * programs[number]
 
         leader = max(running, key=lambda number: (reward(number), -number))
         kept = []
         for number in running:
             shared = sorted(scores[number].keys() & scores[leader].keys())
-            apart = [scores[number][seed] - scores[leader][seed] for seed in shared]
+            apart = [scores[number][place] - scores[leader][place] for place in shared]
             if number == leader or len(apart) < 2 or self._highest(number, leader, apart) >= 0:
                 kept.append(number)
         return kept
@@ -155,7 +193,7 @@ class Race:
         """The upper end of the confidence sequence for the difference in reward."""
         spread = self._spread
         sd = max(math.sqrt(2 * (spread.sample**2 + spread.judge**2)), stdev(apart))
-        program = self._program(number) - self._program(leader)
+        program = self._programs[number] - self._programs[leader]
         return (1 - self._weight) * (fmean(apart) + radius(len(apart), sd)) / 4 + self._weight * program
 
     @property
@@ -163,22 +201,33 @@ class Race:
         assert self.board.scale is not None
         return self.board.scale.spread
 
-    def _scale(self, seen: Sequence[Observation]) -> Scale:
+    def _scale_of_search(self) -> Scale:
+        assert self.board.scale is not None
+        return self.board.scale
+
+    def _scale(self, track: Sequence[SeedInput]) -> Scale:
         """Everything known of the contenders: the search's looks too, where the same judge took them."""
-        everything = list(seen) if self.second else [*self.observations, *seen]
+        everything = [*self._seen(track)] if self.second else [*self.observations, *self._seen(track)]
         nodes = {each.node for each in everything}
         parents = {number: self.tree.nodes[number].parent for number in nodes}
         first = self.metrics.version if self.second else self.tree.nodes[0].metric_version
         return fit_scale(everything, parents, self._spread, first)
 
-    async def _confirmed(
-        self, winner: int, probability: float, ran: Mapping[int, int], seeds: Sequence[SeedInput]
-    ) -> RaceResult:
+    def _seen(self, track: Sequence[SeedInput]) -> Iterator[Observation]:
+        """What the contenders made of the track, replicates put together."""
+        for number, scores in self._scores.items():
+            by_seed: dict[str, list[float]] = defaultdict(list)
+            for place, score in scores.items():
+                by_seed[track[place % len(track)].id].append(score)
+            for seed, given in by_seed.items():
+                yield Observation(number, self.metrics.version, seed, fmean(given), len(given))
+
+    async def _confirmed(self, winner: int, probability: float, seeds: Sequence[SeedInput]) -> RaceResult:
         ours = {each.seed: each.score for each in await self._look(winner, seeds)}
         firsts = ours if winner == 0 else {each.seed: each.score for each in await self._look(0, seeds)}
         shared = sorted(ours.keys() & firsts.keys())
         apart = [ours[seed] - firsts[seed] for seed in shared]
-        program = self._program(winner) - self._program(0)
+        program = self._programs[winner] - self._programs[0]
         gain = _interval(apart)
         low, middle, high = (
             (1 - self._weight) * each / 4 + self._weight * program for each in (gain.low, gain.mean, gain.high)
@@ -187,7 +236,7 @@ class Race:
             run_id=self.run_id,
             judge=self.judge.judge_name,
             version=self.metrics.version,
-            contenders=dict(ran),
+            contenders=dict(self._ran),
             winner=winner,
             probability=probability,
             sealed=self._sealed(self.board.scores[winner], list(ours.values())),

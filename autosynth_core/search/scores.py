@@ -26,7 +26,7 @@ from autosynth_core.judging import (
     fit_scale,
     hybrid_reward,
     raw_scale,
-    seed_scores,
+    replicate_scores,
 )
 from autosynth_core.records import Look, MetricSet, Node, NodeState, Reward, ScoreRow
 
@@ -86,9 +86,12 @@ def observe(
     found = []
     for (node, version), seeds in sorted(wanted.items()):
         fingerprint = nodes[node].fingerprint
-        scores = seed_scores(by_pair[fingerprint, version], metric_sets[version])
-        whole = with_failures(scores, failed.get(fingerprint, ()))
-        found += [Observation(node, version, seed, whole[seed]) for seed in sorted(seeds & whole.keys())]
+        scores = replicate_scores(by_pair[fingerprint, version], metric_sets[version])
+        whole = with_failures({seed: fmean(values) for seed, values in scores.items()}, failed.get(fingerprint, ()))
+        found += [
+            Observation(node, version, seed, whole[seed], len(scores.get(seed, ())) or 1)
+            for seed in sorted(seeds & whole.keys())
+        ]
     return found
 
 

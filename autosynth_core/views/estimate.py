@@ -14,8 +14,8 @@ from autosynth_core.config import RunSettings
 from autosynth_core.judging import WORKFLOW_METRICS, known_outputs, starting_metrics
 from autosynth_core.llm import PriceTable
 from autosynth_core.records import Task
-from autosynth_core.search import LEAST_SEALED
-from autosynth_core.search.allocate import first_look, further_look
+from autosynth_core.search import most_samples, on_demand
+from autosynth_core.search.allocate import first_look, parent_look
 from autosynth_core.search.chance import repeated_seeds
 from autosynth_core.views import words
 
@@ -23,7 +23,6 @@ __all__ = ["Estimate", "RaceCost", "Tokens", "estimate", "race_cost"]
 
 _PARENTS = 3  # the best few are built on: so many parents a renewal of the criteria are judged again
 _PANEL = 4 * 4  # earlier samples judged by new criteria: of at most four recipes, on at most four inputs each
-_BLOCK, _LEAST_CONFIRM = 2, 4  # of the race: inputs between looks, and inputs for the score that is reported
 _SLOTS = 2.0  # gain of the embedded model's slots on two cores
 
 
@@ -150,9 +149,8 @@ def _plan(settings: RunSettings, task: Task) -> _Plan:
     seeds = task.search_seeds[:inputs]
     start = len(repeated_seeds(seeds, settings)) if settings.measure_noise else inputs
     first = min(first_look(settings), inputs)
-    further = further_look(settings)
-    knowing_two = max(0, settings.iterations - settings.workers)  # recipes planned when two others have a score
-    all_further = min(knowing_two * further, recipes * (len(task.search_seeds) - first))
+    further = min(parent_look(settings), len(task.search_seeds)) - first
+    all_further = settings.iterations * further  # when each is built upon in its turn
     renewed = (settings.iterations - 1) // settings.metric_refresh if settings.metric_refresh else 0
     parents = first * min(settings.iterations, _PARENTS * renewed)
     known = len(known_outputs(task)) if settings.check_fitness else 0
@@ -174,22 +172,8 @@ def _plan(settings: RunSettings, task: Task) -> _Plan:
         1 + renewed if known else 0,
         len(starting_metrics(task).metrics) if known else 0,
         contenders,
-        race_samples(contenders, len(task.sealed_seeds), left),
+        most_samples(contenders, len(task.sealed_seeds), left),
     )
-
-
-def race_samples(contenders: int, sealed: int, allowance: int | None = None) -> int:
-    """The most samples that a race makes and judges, on ``sealed`` inputs kept aside; 0 where there can be none.
-
-    The first inputs are raced on whatever the ``allowance`` (None: no bound), and the winner and the first recipe run
-    on those that are left for the score.
-    """
-    if contenders < 1 or sealed < LEAST_SEALED:
-        return 0
-    confirm = max(_LEAST_CONFIRM, sealed // 2)
-    track, last = (contenders * inputs if contenders > 1 else 0 for inputs in (sealed - confirm, _BLOCK))
-    raced = track if allowance is None else min(track, max(last, allowance - 2 * confirm))
-    return raced + 2 * confirm
 
 
 class RaceCost(NamedTuple):
@@ -207,8 +191,8 @@ class RaceCost(NamedTuple):
         return (
             f"A race takes at most {words.count(self.samples, 'sample')}, written and judged: about "
             f"{words.count(self.calls, 'model call')}. That is {best} and the first one on "
-            f"{words.count(self.inputs, 'input')} kept aside; whoever falls behind is out early, and what was written "
-            "there before costs nothing again."
+            f"{words.count(self.inputs, 'input')} kept aside; whoever falls behind is out early, "
+            "the leaders write several samples on an input, and what was written there before costs nothing again."
         )
 
 
@@ -218,7 +202,7 @@ def race_cost(
     """Of a race of the best among ``scored`` recipes, whose programs have at most ``stages`` model calls, by so many
     ``metrics``; None where too few inputs were kept aside, or there is nothing to race."""
     contenders = min(settings.race_contenders or RunSettings().race_contenders, scored)
-    samples = race_samples(contenders, sealed)
+    samples = most_samples(contenders, sealed, on_demand(contenders, sealed))
     if not samples:
         return None
     draws = 1 if logprobs else settings.verdict_draws
@@ -235,7 +219,7 @@ def _metrics(settings: RunSettings, anchors: int) -> int:
 def _basis(plan: _Plan) -> str:
     looked = f"every recipe on {words.count(plan.first, 'input')}"
     if plan.all_further:
-        looked += f", one of the best on {plan.further} more each time"
+        looked += f", one that is built upon on {plan.further} more"
     parts = [looked]
     if plan.repeated:
         parts.append("the first recipe twice, to learn how much is chance")

@@ -68,7 +68,7 @@ def _settings(project: Project) -> RunSettings:
             min(suggested.seed_inputs, max(2, len(project.task.search_seeds))),
             key="seed inputs",
             help="More inputs make the scores surer and the search slower. A recipe is tried on some of them at first, "
-            "and on all and more if it may be the best.",
+            "on more if others are made from it, and on inputs kept aside if it may be the best.",
         ),
         "budget_usd": right.number_input(
             "Spend at most (US dollars)",

@@ -269,7 +269,7 @@ def test_names_of_nodes_versions_and_seed_inputs_mean_nothing() -> None:
     expected = each.scale
     rows = [
         Observation(100 - node, version if version == FIRST else f"a{version}", f"z{9 - int(seed[1])}", score)
-        for node, version, seed, score in each.observations
+        for node, version, seed, score, _ in each.observations
     ]
     parents = {100 - node: None if parent is None else 100 - parent for node, parent in each.parents.items()}
     found = fit_scale(rows, parents, expected.spread, FIRST)

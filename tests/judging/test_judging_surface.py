@@ -56,6 +56,7 @@ def test_public_surface_is_deliberate() -> None:
         "render_output",
         "reweighted",
         "score_rows",
+        "replicate_scores",
         "seed_scores",
         "sequence_interval",
         "similarity",

@@ -93,7 +93,7 @@ def test_failing_on_one_replicate_is_failing_on_the_seed_input() -> None:
 
 def test_replicates_are_one_observation() -> None:
     assert seen([Look(0, 0, ONE, ("a",))], [row(0, "a", 2.0), row(0, "a", 4.0, replicate=1)]) == [
-        Observation(0, ONE, "a", 3.0)
+        Observation(0, ONE, "a", 3.0, 2)
     ]
 
 
@@ -301,7 +301,7 @@ async def test_search_that_goes_on_after_a_crash_goes_by_the_same_scores(
         assert len(server.received) == asked
 
 
-async def test_further_looks_go_to_the_best_and_no_workflow_misses_its_first(
+async def test_further_looks_go_to_what_is_built_upon_and_no_workflow_misses_its_first(
     store: Store, sandbox: Sandbox, serve: Serve
 ) -> None:
     settings = small(serve(), **{**_GOING_ON, "iterations": 12}, sampling="staged", seed_inputs=6, metric_refresh=0)
@@ -312,10 +312,9 @@ async def test_further_looks_go_to_the_best_and_no_workflow_misses_its_first(
     scores = scored_run(store, found.run_id).scores
     assert set(looked) == set(scores)
     assert min(len(seeds) for seeds in looked.values()) >= 3
-    extra = {number: len(looked[number]) for number in scores if len(looked[number]) > 3 and number}
-    assert extra
-    ranked = sorted(scores, key=lambda number: -scores[number].reward.total)
-    assert set(extra) & set(ranked[:3])
+    more = {number for number in scores if len(looked[number]) > 3}
+    assert more == {node.parent for node in store.nodes(found.run_id)} - {None}
+    assert {len(looked[number]) for number in more} == {4}
     assert sum(len(seeds) for seeds in looked.values()) < 6 * len(looked)
 
 
