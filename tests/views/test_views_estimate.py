@@ -16,7 +16,7 @@ import pytest
 from openai_server import OpenAIServer
 from scripted_models import ScriptedModels
 
-from autosynth_core.config import ModelSettings, RunSettings, Sampling, Sampling
+from autosynth_core.config import ModelSettings, RunSettings, Sampling
 from autosynth_core.engine import Owner, race, start_search, suggested_settings
 from autosynth_core.judging import WORKFLOW_METRICS
 from autosynth_core.llm.prices import Price, PriceTable
@@ -27,7 +27,8 @@ from tests.views.plausible_run import example_task
 
 TASK = example_task()
 PLAIN: dict[str, Any] = {
-    "sampling": Sampling.FIXED, "measure_noise": False, "check_fitness": False, "race_contenders": 0, "metric_refresh": 0,
+    "sampling": Sampling.FIXED, "measure_noise": False, "check_fitness": False, "race_contenders": 0,
+    "metric_refresh": 0,
 }  # fmt: skip
 
 
