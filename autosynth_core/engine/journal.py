@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from autosynth_core.judging import WORKFLOW_METRICS, WORKFLOW_VERSION, read_workflow_scores
@@ -96,6 +96,15 @@ class StoreJournal:
     def verdicts(self, subjects: Sequence[str], version: str, judge: str) -> list[Verdict]:
         found = self._store.verdicts(self._run_id, subjects=subjects, version=version)
         return [verdict for verdict in found if verdict.judge == judge]
+
+    def judged_count(self, judge: str, apart_from: Collection[str]) -> int:
+        left_out = {sample.id for sample in self._store.samples(self._run_id) if sample.seed.id in apart_from}
+        shown = {
+            (each.subject, each.version, each.repeat)
+            for each in self._store.verdicts(self._run_id)
+            if each.judge == judge and each.version != WORKFLOW_VERSION and each.subject not in left_out
+        }
+        return len(shown)
 
     def add_race(self, race: RaceResult) -> None:
         self._require_owned()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from autosynth_core.records import Look, MetricSet, Node, RaceResult, RunMetricSet, Sample, ScoreRow, Standing, Verdict
@@ -56,6 +56,13 @@ class Journal(Protocol):
 
     def verdicts(self, subjects: Sequence[str], version: str, judge: str) -> list[Verdict]:
         """Every verdict of one judge on these subjects under one version, repeats and unread ones included."""
+        ...
+
+    def judged_count(self, judge: str, apart_from: Collection[str]) -> int:
+        """How many samples and known outputs the judge was shown, each version and each time counted.
+
+        Those on the seed inputs ``apart_from`` (ids) are left out.
+        """
         ...
 
     def add_race(self, race: RaceResult) -> None: ...

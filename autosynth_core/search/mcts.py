@@ -242,10 +242,10 @@ class Search:
         return result
 
     def _saved(self) -> int:
-        """Samples judged fewer than fixed sampling might have; what was spent on the judge itself is taken off."""
-        chance = 2 * len(self._root_look) if self._settings.measure_noise else 0
-        most = len(self._tree.nodes) * self._settings.seed_inputs
-        return most - len(self._observations) - chance - self._refresher.tried
+        """Samples judged fewer than fixed sampling might have; what was spent on the judge itself counts too."""
+        sealed = {seed.id for seed in self._task.sealed_seeds}
+        spent = self._journal.judged_count(self._evaluator.judge_name, apart_from=sealed)
+        return len(self._tree.nodes) * self._settings.seed_inputs - spent
 
     # --- one iteration ----------------------------------------------------------------------------------------
 

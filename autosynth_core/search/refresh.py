@@ -98,12 +98,6 @@ class Refresher:
         self._draw = draw
         self._found: dict[str, Fitness | None] = {}
 
-    @property
-    def tried(self) -> int:
-        """How many known outputs were judged, each version of the metrics counted."""
-        versions = {entry.metric_set.version for entry in self._journal.metric_sets()}
-        return len(self._known) * sum(bool(self._evaluator.known_scores(self._known, each)) for each in versions)
-
     def fitness_of(self, metrics: MetricSet) -> Fitness | None:
         """The judge's fitness by a set of this run, as it was found at its birth; None where it was not tried."""
         if metrics.version not in self._found:

@@ -179,10 +179,11 @@ def easier_rubric(bench: Bench) -> list[Claim]:
 
 
 def poisoned_metrics(bench: Bench) -> list[Claim]:
-    """6: metric sets that look at something else."""
+    """6: metric sets that look at something else, in runs that renew their metrics with every iteration."""
     claims, harmless, asked = [], 0, 0
     for poison in ("length", "nothing"):
-        runs = bench.facts("default", replace(_noisy(0.05, poison=poison), poisoned=2))
+        conditions = replace(_noisy(0.05, poison=poison), poisoned=2)
+        runs = bench.facts("default", conditions, changed={"metric_refresh": 1})
         proposed = sum(len(each.poisoned) for each in runs)
         caught = sum(len({*each.poisoned} & {*each.quarantined}) for each in runs)
         harmless += sum(len({*each.quarantined} - {*each.poisoned}) for each in runs)
