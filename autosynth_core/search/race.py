@@ -57,8 +57,9 @@ def most_samples(contenders: int, sealed: int, allowance: int) -> int:
 
 
 def on_demand(contenders: int, sealed: int) -> int:
-    """The allowance of a race that a person asked for: it may cost what it takes."""
-    return (contenders + 2) * sealed
+    """The allowance of a race that a person asked for: once over the track for so many, whatever the search spent."""
+    confirm = _confirming(sealed)
+    return contenders * (sealed - confirm) + 2 * confirm
 
 
 def _confirming(sealed: int) -> int:
