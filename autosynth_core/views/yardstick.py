@@ -6,7 +6,6 @@ can be traced. What the figures mean is ``judging``'s, how they are said ``words
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,14 +35,13 @@ from autosynth_core.records import (
     RunKind,
     RunMetricSet,
     Standing,
-    Task,
     Verdict,
 )
 from autosynth_core.search import as_proposed, known_sample, known_scores
-from autosynth_core.store import Store, task_from_json
+from autosynth_core.store import Store
 from autosynth_core.views.kept import Kept
 from autosynth_core.views.scored import ScoredRun, scored_run
-from autosynth_core.views.settings import search_settings
+from autosynth_core.views.settings import search_settings, task_of
 
 __all__ = ["METRICS_ALARM", "Changes", "NoiseView", "RaceView", "VersionView", "Yardstick", "yardstick"]
 
@@ -168,7 +166,7 @@ def _read(store: Store, run_id: str) -> Yardstick:
 
 def _versions(store: Store, run: Run, scored: ScoredRun) -> tuple[VersionView, ...]:
     entries = store.metric_sets(run.id)
-    known = known_outputs(_task(store, run))
+    known = known_outputs(task_of(store, run))
     used = [entry for entry in entries if entry.standing is not Standing.PROPOSED]
     now = _in_force(used, scored)
     shifts: Mapping[str, Quality] = scored.scale.shifts if scored.scale is not None else {}
@@ -225,14 +223,6 @@ def _changes(before: MetricSet, metrics: MetricSet) -> Changes:
 # --- the judge --------------------------------------------------------------------------------------------------------
 
 
-def _task(store: Store, run: Run) -> Task:
-    """The task as it was when the run was made; as it is now where that can't be read, as an archive may have it."""
-    try:
-        return task_from_json(json.loads(run.brief)["task"])
-    except (ValueError, KeyError, TypeError, InputError):
-        return store.project(run.project_id).task
-
-
 def _fitness(store: Store, run_id: str, known: Sequence[Known], judge: str, metrics: MetricSet) -> Fitness | None:
     """The judge's fitness by a set as it was proposed; None where it was not tried."""
     subjects = [known_sample(each).id for each in known]
@@ -248,7 +238,7 @@ def _noise(noise: Noise, settings: RunSettings, run: Run, store: Store) -> Noise
     """``wanted``: the sample score that moves the reward by epsilon, or half a point where it has no share in it."""
     share = 1 - settings.workflow_weight
     wanted = 4 * settings.epsilon / share if share > 0 and settings.epsilon > 0 else 0.5
-    most = max(_LEAST_PLANNED, min(_MOST_PLANNED, len(_task(store, run).search_seeds)))
+    most = max(_LEAST_PLANNED, min(_MOST_PLANNED, len(task_of(store, run).search_seeds)))
     return NoiseView(
         noise,
         in_words(noise, settings.seed_inputs),
