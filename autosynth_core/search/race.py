@@ -127,11 +127,11 @@ class Race:
             left -= _BLOCK * len(running)
             self._out |= set(running) - set(self._still_in(running))
             scale = self._scale(track)
-            running = self._leaders(scale, self._candidates())
+            running = self._leaders(scale, self._candidates(scale))
             if left < _BLOCK * len(running):
                 break
             self._ran |= {number: self._ran.get(number, 0) for number in running}
-        among = sorted(self._ran)
+        among = sorted(self._ran.keys() & set(scale.nodes))
         winner = self._leaders(scale, [number for number in among if number not in self._out])[0]
         chances = probability_best(scale, self._programs, among, self._weight) if len(among) > 1 else {winner: 1.0}
         return await self._confirmed(winner, chances[winner], self.seeds[len(track) :])
@@ -139,10 +139,10 @@ class Race:
     def _leaders(self, scale: Scale, among: Collection[int]) -> tuple[int, ...]:
         return leaders(scale, self._programs, among, self.settings.race_contenders, self._weight)
 
-    def _candidates(self) -> list[int]:
+    def _candidates(self, scale: Scale) -> list[int]:
         """Who may still win. A second judge knows only those that it has seen."""
-        known = self._ran if self.second else self.board.scores
-        return sorted(number for number in known if number not in self._out)
+        known = self._ran.keys() if self.second else self.board.scores.keys()
+        return sorted((known & set(scale.nodes)) - self._out)
 
     @property
     def _programs(self) -> dict[int, float]:
@@ -207,8 +207,14 @@ class Race:
         return self.board.scale
 
     def _scale(self, track: Sequence[SeedInput]) -> Scale:
-        """Everything known of the contenders: the search's looks too, where the same judge took them."""
-        everything = [*self._seen(track)] if self.second else [*self.observations, *self._seen(track)]
+        """Everything known of the contenders: the search's looks too, where the same judge took them.
+
+        Where nothing that the second judge said could be read, the search's own scale stands.
+        """
+        seen = list(self._seen(track))
+        if not seen:
+            return self._scale_of_search()
+        everything = seen if self.second else [*self.observations, *seen]
         nodes = {each.node for each in everything}
         parents = {number: self.tree.nodes[number].parent for number in nodes}
         first = self.metrics.version if self.second else self.tree.nodes[0].metric_version

@@ -116,6 +116,26 @@ async def test_second_judge_speaks_under_its_name_and_moves_no_reward(
     assert {row.judge for row in store.workflow_scores(two.run_id)} == {"scripted"}
 
 
+async def test_second_judge_that_says_nothing_readable_ends_in_a_race_that_claims_nothing(
+    store: Store, sandbox: Sandbox, serve: Serve
+) -> None:
+    scripted = ScriptedModels()
+
+    def answer(body: dict[str, Any]) -> Reply:
+        if body["model"] == "mute" and is_verdict(body):
+            return Reply("well", first_token=[("well", -0.01), ("so", -5.0)])
+        return scripted(body)
+
+    server = serve(answer, models=["scripted", "mute"])
+    concepts = ("heat", "light", "sound", "force", "mass", "speed", "charge", "waves")
+    task = make_task(sealed_seeds=tuple(SeedInput({"concept": each, "grade": "8"}) for each in concepts))
+    given = {"expansion": Expansion.EDITS, "iterations": 4, "race_contenders": 3, "workflow_weight": 0}
+    found = await search(store, sandbox, small(server, **given, models={"second_judge": "mute"}), task=task)
+    (race,) = store.races(found.run_id)
+    assert race.winner == scored_run(store, found.run_id).best
+    assert (race.sealed.low, race.sealed.high) == (0.0, 1.0)
+
+
 # --- scores -------------------------------------------------------------------------------------------------------
 
 
