@@ -317,7 +317,7 @@ async def test_further_looks_go_to_what_is_built_upon_and_no_workflow_misses_its
     assert {number: len(looked[number]) for number in more} == {
         **dict.fromkeys(more, 4),
         0: 6,
-    }  # the first: all at once
+    }  # all at once
     assert sum(len(seeds) for seeds in looked.values()) < 6 * len(looked)
 
 
