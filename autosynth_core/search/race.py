@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from autosynth_core.config import RunSettings
-from autosynth_core.judging import Observation, Scale, Spread, fit_scale, hybrid_reward, radius, t_quantile
+from autosynth_core.judging import Observation, Scale, fit_scale, hybrid_reward, radius, t_quantile
 from autosynth_core.judging.concurrently import concurrently
 from autosynth_core.records import MetricSet, RaceResult, Reward, SeedInput, Task, Workflow
 from autosynth_core.search.allocate import leaders
@@ -117,7 +117,7 @@ class Race:
         if len(track) < _BLOCK:
             return None
         left = allowance - 2 * confirm
-        scale = self._scale_of_search()
+        scale = self._scale_of_search
         running = self._leaders(scale, sorted(self.board.scores))
         self._ran = dict.fromkeys(running, 0)
         for _ in range(_MOST_LAPS * len(track) // _BLOCK):
@@ -192,16 +192,12 @@ class Race:
 
     def _highest(self, number: int, leader: int, apart: Sequence[float]) -> float:
         """The upper end of the confidence sequence for the difference in reward."""
-        spread = self._spread
+        spread = self._scale_of_search.spread
         sd = max(math.sqrt(2 * (spread.sample**2 + spread.judge**2)), stdev(apart))
         program = self._programs[number] - self._programs[leader]
         return (1 - self._weight) * (fmean(apart) + radius(len(apart), sd)) / 4 + self._weight * program
 
     @property
-    def _spread(self) -> Spread:
-        assert self.board.scale is not None
-        return self.board.scale.spread
-
     def _scale_of_search(self) -> Scale:
         assert self.board.scale is not None
         return self.board.scale
@@ -213,12 +209,12 @@ class Race:
         """
         seen = list(self._seen(track))
         if not seen:
-            return self._scale_of_search()
+            return self._scale_of_search
         everything = seen if self.second else [*self.observations, *seen]
         nodes = {each.node for each in everything}
         parents = {number: self.tree.nodes[number].parent for number in nodes}
         first = self.metrics.version if self.second else self.tree.nodes[0].metric_version
-        return fit_scale(everything, parents, self._spread, first)
+        return fit_scale(everything, parents, self._scale_of_search.spread, first)
 
     def _seen(self, track: Sequence[SeedInput]) -> Iterator[Observation]:
         """What the contenders made of the track, replicates put together."""
@@ -255,8 +251,7 @@ class Race:
     def _sealed(self, score: NodeScore, values: Sequence[float]) -> Reward:
         """The reward on sealed inputs, on the run's scale: the shift of the version judged by is taken out."""
         found = _interval(values)
-        assert self.board.scale is not None
-        shift = None if self.second else self.board.scale.shifts.get(self.metrics.version)
+        shift = None if self.second else self._scale_of_search.shifts.get(self.metrics.version)
         mean, half = found.mean, (found.high - found.low) / 2
         if shift is not None:
             mean, half = mean - shift.mean, math.hypot(half, 1.96 * shift.sd)

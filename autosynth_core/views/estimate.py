@@ -56,7 +56,7 @@ class _Plan(NamedTuple):
 
     recipes: int  # the first included
     first: int  # inputs that each recipe but the first is run on
-    further: int  # inputs that one of the best is run on with each recipe, and all of these
+    further: int  # more inputs that a recipe is run on once it is built upon, and all of these
     all_further: int
     start: int  # inputs of the first recipe
     repeated: int  # of these, run again, and the first sample judged again

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 import streamlit as st
 
-from autosynth_core import engine
 from autosynth_core.errors import InputError
 from autosynth_core.records import Node, NodeState, SampleState, Task, Verdict
 from autosynth_core.store import CallRow
 from autosynth_core.views import NodeView, SampleView, node, tree, words
+from autosynth_core.views.settings import task_of
 from autosynth_core.workflow import export_script, why_not_exported
 from pages.parts.output import input_line, show_input, show_output
 from pages.parts.session import parameter, store
@@ -29,7 +29,7 @@ def node_view(run_id: str) -> None:
     if number is None:
         return
     seen = node(store(), run_id, number)
-    task = _task(run_id)
+    task = task_of(store(), store().run(run_id))
     _heading(seen, task, run_id)
     made, called = len(seen.samples), len(seen.calls)
     changed, inside, samples, verdicts, calls = st.tabs(
@@ -51,15 +51,6 @@ def node_view(run_id: str) -> None:
         _verdicts(seen)
     with calls:
         _calls(seen.calls)
-
-
-def _task(run_id: str) -> Task:
-    """The task as it was when the run was made; as it is now where that can't be read, as an archive may have it."""
-    run = store().run(run_id)
-    try:
-        return engine.read_brief(run).task
-    except InputError:
-        return store().project(run.project_id).task
 
 
 def _number(run_id: str) -> int | None:
