@@ -87,7 +87,8 @@ def _claims(args: argparse.Namespace, landscapes: Sequence[LandscapeFile], given
         for claim in CLAIMS[number](bench):
             claims.append(claim)
             met = {True: "met", False: "NOT MET", None: "can't tell"}[claim.met]
-            print(f"{claim.number}. {claim.text}: {claim.figure}; target {claim.target}: {met}", flush=True)
+            held = f"; target {claim.target}: {met}" if claim.target else ""
+            print(f"{claim.number}. {claim.text}: {claim.figure}{held}", flush=True)
     return {"claims": [claim._asdict() for claim in claims]}
 
 

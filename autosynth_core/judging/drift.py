@@ -18,6 +18,7 @@ from autosynth_core.judging.scale import Spread
 from autosynth_core.records import MetricSet
 
 __all__ = [
+    "ENOUGH_PAIRS",
     "LengthBias",
     "PanelDrift",
     "length_bias",
@@ -27,7 +28,7 @@ __all__ = [
     "word_distance",
 ]
 
-_ENOUGH_PAIRS = 8  # below this a rank correlation says nothing
+ENOUGH_PAIRS = 8  # below this a rank correlation says nothing
 _LEAST_AGREEMENT = 0.5  # of the correlation that verdict noise alone would leave
 _Z95 = 1.959963984540054
 _LENGTH_ALARM = 0.6  # rank correlation of score and length that is surely exceeded
@@ -64,7 +65,7 @@ def panel_drift(
     before, after = np.array([old[key] for key in keys]), np.array([new[key] for key in keys])
     apart = after - before
     se = float(apart.std(ddof=1)) / math.sqrt(len(keys)) if len(keys) > 1 else math.inf
-    agreement = rank_correlation(before, after) if len(keys) >= _ENOUGH_PAIRS else None
+    agreement = rank_correlation(before, after) if len(keys) >= ENOUGH_PAIRS else None
     variance = float(before.var(ddof=1)) if len(keys) > 1 else 0.0
     expected = max(0.0, 1.0 - spread.judge**2 / variance) if variance > 0 else 0.0
     highest = 1.0 if agreement is None else _fisher(agreement, len(keys), 1)
@@ -97,7 +98,7 @@ def word_distance(metrics: MetricSet, anchor: MetricSet) -> float:
 
 def length_bias(scores: Sequence[float], lengths: Sequence[float]) -> LengthBias | None:
     """Whether long samples get the high scores; None with fewer than eight samples."""
-    if len(scores) < _ENOUGH_PAIRS:
+    if len(scores) < ENOUGH_PAIRS:
         return None
     found = rank_correlation(np.array(scores, dtype=float), np.array(lengths, dtype=float))
     return LengthBias(found, _fisher(found, len(scores), -1), len(scores))

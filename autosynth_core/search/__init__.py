@@ -17,7 +17,7 @@ from autosynth_core.search.first import write_first_workflow
 from autosynth_core.search.host import GeneratorHost
 from autosynth_core.search.journal import Journal
 from autosynth_core.search.mcts import Finished, Search, search_seeds
-from autosynth_core.search.race import LEAST_SEALED, most_samples, on_demand
+from autosynth_core.search.race import LEAST_SEALED, at_the_end, most_samples, on_demand
 from autosynth_core.search.refresh import Refresher, as_proposed
 from autosynth_core.search.rewriting import tries_rewriting
 from autosynth_core.search.scores import Board, NodeScore, best, observe, score_nodes, visits
@@ -45,6 +45,7 @@ __all__ = [
     "Weakness",
     "alarms",
     "as_proposed",
+    "at_the_end",
     "best",
     "converged",
     "in_words",

@@ -51,7 +51,7 @@ from autosynth_core.search.evaluate import Evaluator
 from autosynth_core.search.evidence import experience, find_weakness, in_words
 from autosynth_core.search.expand import Draft, Expander, Plan, plan_expansion
 from autosynth_core.search.journal import Journal
-from autosynth_core.search.race import Race, on_demand, sealed_order
+from autosynth_core.search.race import Allowance, Race, at_the_end, on_demand, sealed_order
 from autosynth_core.search.refresh import PanelItem, Refresher
 from autosynth_core.search.scores import DEFAULT_SPREAD, Board, NodeScore, score_nodes
 from autosynth_core.search.select import strategy
@@ -63,7 +63,7 @@ __all__ = ["Finished", "Search"]
 
 _log = logging.getLogger(__name__)
 
-_PANEL_SEEDS = 4  # of each node
+_PANEL_NODES, _PANEL_SEEDS = 4, 4  # seed inputs of each node
 _FAILING_LIMIT = 0.25  # a workflow that fails on more of its seed inputs than this is broken
 
 
@@ -215,8 +215,8 @@ class Search:
         while pending:
             self._commit(await pending.popleft()[1])
 
-    async def _race(self, allowance: Callable[[], int]) -> RaceResult | None:
-        """The best on sealed seed inputs, for at most so many samples judged."""
+    async def _race(self, allowance: Callable[[], Allowance]) -> RaceResult | None:
+        """The best on sealed seed inputs, for at most what is allowed."""
         if not self._settings.race_contenders or self._board.scale is None or self._in_force is None:
             return None
         race = Race(
@@ -241,11 +241,11 @@ class Search:
                 self._journal.event(f"alarm {alarm.kind}", alarm.text, result.winner)
         return result
 
-    def _saved(self) -> int:
+    def _saved(self) -> Allowance:
         """Samples judged fewer than fixed sampling might have; what was spent on the judge itself counts too."""
         sealed = {seed.id for seed in self._task.sealed_seeds}
         spent = self._journal.judged_count(self._evaluator.judge_name, apart_from=sealed)
-        return len(self._tree.nodes) * self._settings.seed_inputs - spent
+        return at_the_end(len(sealed), len(self._tree.nodes) * self._settings.seed_inputs - spent)
 
     # --- one iteration ----------------------------------------------------------------------------------------
 
@@ -295,7 +295,10 @@ class Search:
         )
 
     def _panel(self) -> tuple[PanelItem, ...]:
-        """The anchor panel: the first workflow, the best, the lowest, and the farthest from the best in the tree."""
+        """The anchor panel: the first workflow, the best, the lowest, and the farthest from the best in the tree.
+
+        Where these are fewer than four, the next best are of it too.
+        """
         if self._in_force is None or not self._tree.scores:
             return ()
         ranked = self._tree.scored
@@ -303,7 +306,7 @@ class Search:
         farthest = max(ranked, key=lambda number: (len(way ^ set(self._tree.path(number))), -number))
         version = self._in_force.version
         items = []
-        for number in dict.fromkeys((0, ranked[0], ranked[-1], farthest)):
+        for number in list(dict.fromkeys((0, ranked[0], ranked[-1], farthest, *ranked)))[:_PANEL_NODES]:
             seeds = [seed for node, judged, seed in self._observations if node == number and judged == version]
             if seeds:
                 items.append(PanelItem(self._tree.nodes[number], tuple(seeds[:_PANEL_SEEDS])))

@@ -1,7 +1,7 @@
 """The race: the best workflows on sealed seed inputs that the search never saw.
 
-Owns who runs, who is out when, who has won, and the sealed score. A round gives the leader and those most likely to
-beat it two more samples each, on the same seed inputs in the same order; so what the search saved is spent where it may
+Owns who runs, who is out when, who has won, and the sealed score. A round spends half of what is left on the leader and
+those most likely to beat it, on the same seed inputs in the same order; so what the search saved is spent where it may
 change who wins. One is out when it is surely behind the leader: the upper end of a confidence sequence for its paired
 difference is below 0 (Robbins 1970; Howard et al. 2021), which holds at every look. The winner and the first workflow
 then run on further sealed inputs that had no part in the choice, so that the score reported is not too good.
@@ -29,10 +29,20 @@ from autosynth_core.search.scores import Board, NodeScore
 from autosynth_core.search.simulate import Simulator
 from autosynth_core.search.tree import Tree
 
-__all__ = ["LEAST_SEALED", "Race", "most_samples", "on_demand", "probability_best", "sealed_order"]
+__all__ = [
+    "LEAST_SEALED",
+    "Allowance",
+    "Race",
+    "at_the_end",
+    "most_samples",
+    "on_demand",
+    "probability_best",
+    "sealed_order",
+]
 
-_BLOCK = 2  # seed inputs between looks
+_BLOCK = 2  # samples of each in a round, at least
 _LEAST_CONFIRM = 4  # sealed seed inputs for the score that is reported
+_CONFIRM = 8  # of them where the race has to do with what the search saved, and so many are kept
 LEAST_SEALED = _BLOCK + _LEAST_CONFIRM  # below this there is no race
 _DRAWS = 20_000
 _MOST_LAPS = 4  # times that the rounds go over all of the track
@@ -45,25 +55,36 @@ def sealed_order(task: Task, settings: RunSettings) -> tuple[SeedInput, ...]:
     return tuple(order)
 
 
-def most_samples(contenders: int, sealed: int, allowance: int) -> int:
+class Allowance(NamedTuple):
+    """What a race may cost: samples made and judged in all, and the fewest inputs that the winner is confirmed on."""
+
+    samples: int
+    confirm: int
+
+
+def at_the_end(sealed: int, saved: int) -> Allowance:
+    """Of the race that ends a search which saved so many samples: what the confirmation takes, the rounds can't use."""
+    return Allowance(saved, min(_kept(sealed), _CONFIRM))
+
+
+def on_demand(contenders: int, sealed: int) -> Allowance:
+    """Of a race that a person asked for: once over the track for so many, confirmed on all that is kept for that."""
+    kept = _kept(sealed)
+    return Allowance(contenders * (sealed - kept) + 2 * kept, kept)
+
+
+def most_samples(contenders: int, sealed: int, allowance: Allowance) -> int:
     """The most samples that a race makes and judges, on ``sealed`` seed inputs; 0 where there can be none."""
     if contenders < 1 or sealed < LEAST_SEALED:
         return 0
-    confirm = _confirming(sealed)
-    if contenders == 1:
-        return 2 * confirm
-    raced = max(_BLOCK * contenders, allowance - 2 * confirm)
-    return min(raced, _MOST_LAPS * contenders * (sealed - confirm)) + 2 * confirm
+    kept, least = _kept(sealed), 2 * allowance.confirm
+    rounds = contenders > 1
+    most = rounds * _MOST_LAPS * contenders * (sealed - kept) + 2 * kept
+    return min(max(allowance.samples, rounds * _BLOCK * contenders + least), most)
 
 
-def on_demand(contenders: int, sealed: int) -> int:
-    """The allowance of a race that a person asked for: once over the track for so many, whatever the search spent."""
-    confirm = _confirming(sealed)
-    return contenders * (sealed - confirm) + 2 * confirm
-
-
-def _confirming(sealed: int) -> int:
-    """How many of the sealed seed inputs are kept for the score that is reported."""
+def _kept(sealed: int) -> int:
+    """How many of the sealed seed inputs are kept from the rounds, for the score that is reported."""
     return max(_LEAST_CONFIRM, sealed // 2)
 
 
@@ -107,24 +128,21 @@ class Race:
     _scores: defaultdict[int, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
     _out: set[int] = field(default_factory=set)
 
-    async def run(self, allowance: int) -> RaceResult | None:
-        """Race for at most ``allowance`` samples judged, the confirmation included; the first round is run in any case.
+    async def run(self, allowance: Allowance) -> RaceResult | None:
+        """Race for what is allowed; the first round, of the fewest samples, and the confirmation are run in any case.
 
-        None when there are too few sealed seed inputs.
+        What the rounds leave goes to the confirmation. None when there are too few sealed seed inputs.
         """
-        confirm = _confirming(len(self.seeds))
-        track = self.seeds[: len(self.seeds) - confirm]
+        track = self.seeds[: len(self.seeds) - _kept(len(self.seeds))]
         if len(track) < _BLOCK:
             return None
-        left = allowance - 2 * confirm
+        left = allowance.samples - 2 * allowance.confirm
         scale = self._scale_of_search
         running = self._leaders(scale, sorted(self.board.scores))
         self._ran = dict.fromkeys(running, 0)
-        for _ in range(_MOST_LAPS * len(track) // _BLOCK):
-            if len(running) < 2:
-                break
-            await concurrently(self._run_on(number, track) for number in running)
-            left -= _BLOCK * len(running)
+        while len(running) > 1 and (block := self._block(running, left, _MOST_LAPS * len(track))):
+            await concurrently(self._run_on(number, track, block) for number in running)
+            left -= block * len(running)
             self._out |= set(running) - set(self._still_in(running))
             scale = self._scale(track)
             running = self._leaders(scale, self._candidates(scale))
@@ -134,7 +152,16 @@ class Race:
         among = sorted(self._ran.keys() & set(scale.nodes))
         winner = self._leaders(scale, [number for number in among if number not in self._out])[0]
         chances = probability_best(scale, self._programs, among, self._weight) if len(among) > 1 else {winner: 1.0}
-        return await self._confirmed(winner, chances[winner], self.seeds[len(track) :])
+        kept = self.seeds[len(track) :]
+        return await self._confirmed(winner, chances[winner], kept[: allowance.confirm + max(0, left) // 2])
+
+    def _block(self, running: Sequence[int], left: int, most: int) -> int:
+        """How many samples each makes in a round: for half of what is left, so that later rounds know more.
+
+        0 when one of them has made the most that there are.
+        """
+        block = max(_BLOCK, left // (2 * len(running)))
+        return min(block, most - max(self._ran[number] for number in running))
 
     def _leaders(self, scale: Scale, among: Collection[int]) -> tuple[int, ...]:
         return leaders(scale, self._programs, among, self.settings.race_contenders, self._weight)
@@ -153,12 +180,12 @@ class Race:
     def _weight(self) -> float:
         return self.settings.workflow_weight
 
-    async def _run_on(self, number: int, track: Sequence[SeedInput]) -> None:
+    async def _run_on(self, number: int, track: Sequence[SeedInput], block: int) -> None:
         """One block further. When all of the track is used up, another sample is made on each seed input."""
         begun = self._ran[number]
-        self._ran[number] += _BLOCK
+        self._ran[number] += block
         laps: dict[int, list[int]] = defaultdict(list)
-        for place in range(begun, begun + _BLOCK):
+        for place in range(begun, begun + block):
             laps[place // len(track)].append(place)
         for lap, places in laps.items():
             found = await self._look(number, [track[place % len(track)] for place in places], lap)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from autosynth_core.config import RunSettings
+from autosynth_core.config import RunSettings, Scoring
 from autosynth_core.judging import (
     Fitness,
     FitnessVerdict,
@@ -28,6 +28,7 @@ from autosynth_core.judging import (
     with_anchors,
 )
 from autosynth_core.judging.concurrently import concurrently
+from autosynth_core.judging.drift import ENOUGH_PAIRS
 from autosynth_core.records import (
     Look,
     Metric,
@@ -117,6 +118,8 @@ class Refresher:
     ) -> Refreshed:
         """The metric set for iteration ``number``: new when a refresh is due and nothing speaks against it.
 
+        None is asked for while the panel is too small to tell whether scores stay comparable, where that is wanted.
+
         ``seen`` holds what is known of the panel under the version in force.
         """
         every = self._settings.metric_refresh
@@ -124,6 +127,8 @@ class Refresher:
             return Refreshed(in_force)
         if in_force is None:
             return Refreshed(await self._first(number, samples))
+        if self._settings.scoring is Scoring.LINKED and sum(len(item.seeds) for item in panel) < ENOUGH_PAIRS:
+            return Refreshed(in_force)
         born = await self._propose(number, samples, in_force)
         if born is None or born.metrics.version == in_force.version:
             return Refreshed(in_force)

@@ -14,7 +14,7 @@ from autosynth_core.config import RunSettings
 from autosynth_core.judging import WORKFLOW_METRICS, known_outputs, starting_metrics
 from autosynth_core.llm import PriceTable
 from autosynth_core.records import Task
-from autosynth_core.search import most_samples, on_demand
+from autosynth_core.search import at_the_end, most_samples, on_demand
 from autosynth_core.search.allocate import first_look, parent_look
 from autosynth_core.search.chance import repeated_seeds
 from autosynth_core.views import words
@@ -157,7 +157,7 @@ def _plan(settings: RunSettings, task: Task) -> _Plan:
     repeated = start if settings.measure_noise else 0
     spent = start + settings.iterations * first + all_further + parents + renewed * _PANEL
     left = recipes * settings.seed_inputs - spent - 2 * repeated - known * (1 + renewed)
-    contenders = min(settings.race_contenders, recipes)
+    contenders, sealed = min(settings.race_contenders, recipes), len(task.sealed_seeds)
     return _Plan(
         recipes,
         first,
@@ -172,7 +172,7 @@ def _plan(settings: RunSettings, task: Task) -> _Plan:
         1 + renewed if known else 0,
         len(starting_metrics(task).metrics) if known else 0,
         contenders,
-        most_samples(contenders, len(task.sealed_seeds), left),
+        most_samples(contenders, sealed, at_the_end(sealed, left)),
     )
 
 

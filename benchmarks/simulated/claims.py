@@ -26,7 +26,7 @@ _RIVALS = ("aflow", "paper")
 
 
 class Claim(NamedTuple):
-    """One line of the report. ``met`` is None where this engine or these runs can't tell."""
+    """One line of the report. ``met`` is None where this engine or these runs can't tell, or without a ``target``."""
 
     number: int
     text: str
@@ -236,7 +236,17 @@ def workers(bench: Bench) -> list[Claim]:
     return [
         Claim(8, "8 workers against 1, simulated time", f"{faster:.2f} times", ">= 6 times", faster >= 6),
         Claim(8, "8 workers against 1, regret", told, "<= +0.01", worse.mean <= 0.01),
+        Claim(8, "depth of the tree by workers (of the winner)", _depths(bench), "", None),
     ]
+
+
+def _depths(bench: Bench) -> str:
+    """Steps from the first workflow: with more of them under way at once, fewer can be built on one another."""
+    runs = {count: bench.facts("default", _noisy(0.05), changed={"workers": count}, pace=1.0) for count in (1, 4, 8)}
+    return ", ".join(
+        f"{count}: {fmean(each.depth for each in facts):.1f} ({fmean(each.winner_depth for each in facts):.1f})"
+        for count, facts in runs.items()
+    )
 
 
 CLAIMS: Mapping[int, Callable[[Bench], list[Claim]]] = {

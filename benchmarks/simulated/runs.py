@@ -66,6 +66,8 @@ class Facts:
     quarantined: tuple[int, ...]  # those whose metric set the engine did not take
     seconds: float
     simulated_s: float
+    depth: float  # steps from the first workflow, mean over the scored nodes
+    winner_depth: int
 
     @property
     def regret(self) -> float:
@@ -178,6 +180,8 @@ def _facts(
         quarantined=_quarantined(store, run.id),
         seconds=seconds,
         simulated_s=simulated_s,
+        depth=fmean(len(tree.path(number)) - 1 for number in numbers),
+        winner_depth=len(tree.path(chosen.node)) - 1,
     )
 
 

@@ -12,7 +12,7 @@ from openai_server import OpenAIServer, Reply
 from scripted_models import ScriptedModels, outside_data
 from search_cases import FIRST, make_task, prompts, resumed, search, small
 
-from autosynth_core.config import Expansion
+from autosynth_core.config import Expansion, Scoring
 from autosynth_core.judging import seed_scores
 from autosynth_core.records import MetricSet, NodeState, SeedInput, StopReason
 from autosynth_core.store import Store
@@ -176,15 +176,29 @@ async def test_run_keeps_its_judge_when_the_endpoints_default_changes(
 
 
 @pytest.mark.parametrize(
-    ("every", "asked"), [(1, [0, 1, 2, 3]), (2, [0, 2]), (3, [0, 3]), (0, [0])], ids=lambda value: str(value)
+    ("every", "scoring", "asked"),
+    [
+        (1, Scoring.RAW, [0, 1, 2, 3]),
+        (1, Scoring.LINKED, [0, 2, 3]),  # four samples of the first recipe alone are no panel
+        (2, Scoring.LINKED, [0, 2]),
+        (3, Scoring.LINKED, [0, 3]),
+        (0, Scoring.LINKED, [0]),
+    ],
+    ids=str,
 )
 async def test_metrics_are_regenerated_every_k_iterations_and_not_for_the_last(
-    every: int, asked: list[int], store: Store, sandbox: Sandbox, serve: Serve
+    every: int, scoring: Scoring, asked: list[int], store: Store, sandbox: Sandbox, serve: Serve
 ) -> None:
     answers = [f"CHANGE: {n}\n```python\n{FIRST.replace('two', str(n))}```" for n in range(5)]
     scripted = ScriptedModels(rewrite=lambda prompt, source: answers.pop())
     settings = small(
-        serve(scripted), expansion=Expansion.REWRITE, iterations=4, metric_refresh=every, epsilon=0, metric_candidates=2
+        serve(scripted),
+        expansion=Expansion.REWRITE,
+        iterations=4,
+        metric_refresh=every,
+        scoring=scoring,
+        epsilon=0,
+        metric_candidates=2,
     )
     found = await search(store, sandbox, settings)
     assert [node.number for node in found.nodes if found.purposes(node.number)["metrics"]] == asked

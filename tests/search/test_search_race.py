@@ -16,7 +16,7 @@ from search_cases import Searched, db, make_task, resumed, search, small
 from autosynth_core.config import Expansion
 from autosynth_core.engine.journal import StoreJournal
 from autosynth_core.records import Example, SeedInput, Task
-from autosynth_core.search.race import LEAST_SEALED, most_samples, on_demand
+from autosynth_core.search.race import LEAST_SEALED, Allowance, at_the_end, most_samples, on_demand
 from autosynth_core.store import Store
 from autosynth_core.workflow import Sandbox
 
@@ -54,7 +54,7 @@ async def test_search_and_race_judge_no_more_than_a_full_look_at_each_recipe(
     whole = journal.judged_count("scripted", ())
     assert whole - in_search == len(raced_samples(found)) > 0
     assert whole <= len(found.nodes) * 8
-    assert len(raced_samples(found)) <= most_samples(3, 8, len(found.nodes) * 8 - in_search)
+    assert len(raced_samples(found)) <= most_samples(3, 8, at_the_end(8, len(found.nodes) * 8 - in_search))
 
 
 async def test_everything_that_a_judge_was_shown_is_counted_once(store: Store, sandbox: Sandbox, serve: Serve) -> None:
@@ -102,21 +102,40 @@ async def test_race_after_a_crash_in_it_is_the_unbroken_one(
 
 @pytest.mark.parametrize("sealed", [0, 1, LEAST_SEALED - 1])
 def test_too_few_inputs_kept_aside_are_no_race(sealed: int) -> None:
-    assert most_samples(4, sealed, 10**6) == 0
+    assert most_samples(4, sealed, Allowance(10**6, 4)) == 0
 
 
 @pytest.mark.parametrize("sealed", [LEAST_SEALED, 8, 13, 40])
 @pytest.mark.parametrize("contenders", [2, 4, 20])
 def test_most_samples_grow_with_the_allowance_up_to_four_laps(contenders: int, sealed: int) -> None:
-    most = [most_samples(contenders, sealed, allowance) for allowance in range(0, 4000, 50)]
+    kept = max(4, sealed // 2)
+    allowed = [at_the_end(sealed, saved) for saved in range(-50, 4000, 50)]
+    most = [most_samples(contenders, sealed, allowance) for allowance in allowed]
     assert most == sorted(most)
-    confirm = max(4, sealed // 2)
-    assert most[0] == 2 * contenders + 2 * confirm  # the first round is run in any case
-    assert most[-1] == 4 * contenders * (sealed - confirm) + 2 * confirm
-    assert most_samples(contenders, sealed, on_demand(contenders, sealed)) <= max(
-        most[0], on_demand(contenders, sealed)
-    )
+    assert {each.confirm for each in allowed} == {min(kept, 8)}
+    assert most[0] == 2 * contenders + 2 * min(kept, 8)  # the first round is run in any case
+    assert most[-1] == 4 * contenders * (sealed - kept) + 2 * kept
+    asked = on_demand(contenders, sealed)
+    assert asked.confirm == kept
+    assert most_samples(contenders, sealed, asked) == max(asked.samples, 2 * contenders + 2 * kept)
 
 
 def test_recipe_that_races_alone_is_only_confirmed() -> None:
-    assert most_samples(1, 10, 10**6) == 10
+    assert most_samples(1, 10, at_the_end(10, 10**6)) == 2 * 5
+    assert most_samples(1, 40, at_the_end(40, 0)) == 2 * 8
+
+
+@pytest.mark.parametrize(("saved", "inputs"), [(0, 8), (60, 12)])
+async def test_what_the_rounds_leave_goes_to_the_confirmation(
+    saved: int, inputs: int, store: Store, sandbox: Sandbox, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alone, a recipe has no rounds: all that was saved confirms it, as far as there are inputs."""
+    monkeypatch.setattr("autosynth_core.search.mcts.at_the_end", lambda sealed, _: at_the_end(sealed, saved))
+    more = tuple(SeedInput({"concept": f"sealed {number}", "grade": "7"}) for number in range(24))
+    settings = small(serve(), **{**RACED, "iterations": 1, "race_contenders": 1})
+    found = await search(store, sandbox, settings, task=replace(task(), sealed_seeds=more))
+    sealed = {seed.id for seed in more}
+    made = [each for each in store.samples(found.run_id) if each.seed.id in sealed]
+    assert len({each.seed.id for each in made}) == inputs
+    (race,) = store.races(found.run_id)
+    assert race.sealed.n == inputs

@@ -229,7 +229,7 @@ def boards(monkeypatch: pytest.MonkeyPatch) -> list[Board]:
 
 SEARCHES: dict[str, dict[str, object]] = {
     "metrics new for each child": {"metric_refresh": 1},
-    "metrics new now and then, staged": {"metric_refresh": 3, "sampling": "staged"},
+    "metrics new now and then, staged": {"metric_refresh": 5, "sampling": "staged"},
     "noise measured, staged": {"metric_refresh": 1, "sampling": "staged", "measure_noise": True},
     "scores as they come": {"metric_refresh": 2, "scoring": "raw"},
     "programs without a share": {"metric_refresh": 2, "sampling": "staged", "workflow_weight": 0},
