@@ -31,6 +31,7 @@ _HOW = {
     "cut": "good ones cut short",
     "shuffled": "good ones in another order",
     "off-topic": "good ones given to another input",
+    "rule broken": "a good one made to break a rule",
 }
 
 

@@ -12,7 +12,8 @@ from autosynth_core.engine.brief import Brief, read_brief
 from autosynth_core.engine.journal import StoreJournal
 from autosynth_core.engine.models import Models, open_models, remember_rewrites
 from autosynth_core.engine.switch import Switch
-from autosynth_core.judging import known_outputs
+from autosynth_core.errors import AnswerError
+from autosynth_core.judging import Known, known_outputs, rule_to_break, write_breach
 from autosynth_core.llm import Budget, Model
 from autosynth_core.records import (
     Form,
@@ -79,8 +80,9 @@ async def _opened(
         scope=Scope(run.id, "probe"),
     ) as models:
         _pin(store, run, settings, models)
-        if asked is not None and not settings.race_contenders:  # the search was to end without a race
-            settings = settings.model_copy(update={"race_contenders": RunSettings().race_contenders})
+        if asked is not None:  # whatever the search was to do, here there are no new metrics, and a race
+            contenders = settings.race_contenders or RunSettings().race_contenders
+            settings = settings.model_copy(update={"race_contenders": contenders, "check_fitness": False})
         yield await _search(run, store, sandbox, switch, settings, brief, journal, models)
 
 
@@ -126,6 +128,7 @@ async def _search(
     stored = _finished(store.nodes(run.id))
     can_rewrite = await _can_rewrite(run, store, sandbox, settings, models)
     first = await _first(run, sandbox, brief, models, can_rewrite, context, draw, stored)
+    known = await _known(run, task, journal, models) if settings.check_fitness else []
     evaluator = _evaluator(run, task, settings, journal, models.evaluator, models)
     search = Search(
         run_id=run.id,
@@ -150,7 +153,7 @@ async def _search(
             journal=journal,
             settings=settings,
             anchors=brief.anchors,
-            known=known_outputs(task),
+            known=known,
             draw=draw,
         ),
         race_judge=None
@@ -207,6 +210,17 @@ async def _first(
         scope=Scope(run.id, "propose", 0),
         draw=draw,
     )
+
+
+async def _known(run: Run, task: Task, journal: StoreJournal, models: Models) -> list[Known]:
+    """What the judge is tried on. After a restart the words that break a rule are found in the log."""
+    if not rule_to_break(task):
+        return known_outputs(task)
+    try:
+        return known_outputs(task, await write_breach(task, models.optimizer, Scope(run.id, "known")))
+    except AnswerError as error:
+        journal.event("judge untested", f"The judge was not tried on a sample that breaks a rule. {error}")
+        return known_outputs(task)
 
 
 def _evaluator(

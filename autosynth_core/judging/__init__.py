@@ -26,7 +26,7 @@ from autosynth_core.judging.fitness import (
     fitness,
     reweighted,
 )
-from autosynth_core.judging.known import Known, KnownKind, known_outputs, spoiled
+from autosynth_core.judging.known import Known, KnownKind, known_outputs, rule_to_break, spoiled
 from autosynth_core.judging.material import render_output
 from autosynth_core.judging.metrics import MetricProposal, propose_metrics, similarity, starting_metrics, with_anchors
 from autosynth_core.judging.noise import (
@@ -53,6 +53,7 @@ from autosynth_core.judging.reward import (
     t_quantile,
     to_reward,
 )
+from autosynth_core.judging.rule_break import write_breach
 from autosynth_core.judging.sample_judge import judge_sample
 from autosynth_core.judging.scale import Observation, Quality, Scale, Spread, estimate_spread, fit_scale, raw_scale
 from autosynth_core.judging.sequential import SequenceInterval, radius, sequence_interval
@@ -104,6 +105,7 @@ __all__ = [
     "render_output",
     "replicate_scores",
     "reweighted",
+    "rule_to_break",
     "score_rows",
     "seed_scores",
     "sequence_interval",
@@ -115,4 +117,5 @@ __all__ = [
     "to_reward",
     "with_anchors",
     "word_distance",
+    "write_breach",
 ]

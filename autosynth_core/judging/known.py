@@ -1,8 +1,8 @@
 """Outputs whose worth is known before any judge speaks: a teacher's good and bad ones, and spoiled copies of good ones.
 
-Owns what such an output is and how good ones are spoiled without a model: cut short, given to another input, put in
-another order. Leaves copies that break a must-never to whoever asks a model for them, and what a judge makes of all of
-this to ``fitness``. Pure, and the same each time.
+Owns what such an output is and how good ones are spoiled: cut short, given to another input, put in another order, a
+must-never broken. Leaves the words that break one to ``rule_break``, and what a judge makes of all of this to
+``fitness``. Pure, and the same each time.
 """
 
 from __future__ import annotations
@@ -16,9 +16,19 @@ from typing import Any
 
 from autosynth_core.records import FieldKind, SeedInput, Task
 
-__all__ = ["CUT", "OFF_TOPIC", "SHUFFLED", "Known", "KnownKind", "known_outputs", "spoiled"]
+__all__ = [
+    "CUT",
+    "OFF_TOPIC",
+    "RULE_BROKEN",
+    "SHUFFLED",
+    "Known",
+    "KnownKind",
+    "known_outputs",
+    "rule_to_break",
+    "spoiled",
+]
 
-CUT, OFF_TOPIC, SHUFFLED = "cut", "off-topic", "shuffled"
+CUT, OFF_TOPIC, SHUFFLED, RULE_BROKEN = "cut", "off-topic", "shuffled", "rule broken"
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])|\n+")
 
 
@@ -41,11 +51,12 @@ class Known:
     output: Mapping[str, Any]
 
 
-def known_outputs(task: Task, most: int = 4) -> list[Known]:
+def known_outputs(task: Task, breach: str = "", most: int = 4) -> list[Known]:
     """What a judge can be tried on: good and bad examples of the task, and spoiled copies of the good ones.
 
     ``most`` of each. A teacher's verdicts on samples are among a task's examples by then. The copies are taken in
-    turn, so that each way of spoiling is among them.
+    turn, so that each way of spoiling is among them. ``breach``: words that break ``rule_to_break``; with them there is
+    a copy of the first good one that has them at its end.
     """
     good = [
         Known(f"good {at}", KnownKind.GOOD, "good example", each.seed, each.output)
@@ -57,8 +68,29 @@ def known_outputs(task: Task, most: int = 4) -> list[Known]:
     ]
     copies = spoiled(task, good, task.search_seeds)
     ways = [[copy for copy in copies if copy.how == how] for how in (CUT, SHUFFLED, OFF_TOPIC)]
+    if breach and rule_to_break(task):
+        ways.append(_rule_broken(task, good[0], breach))
     in_turn = [copy for row in zip_longest(*ways) for copy in row if copy is not None]
     return [*good, *bad, *in_turn[:most]]
+
+
+def rule_to_break(task: Task) -> str:
+    """The must-never that one copy is to break, the first; "" where there is none, or no good example to copy."""
+    return task.must_nevers[0] if task.must_nevers and task.good_examples else ""
+
+
+def _rule_broken(task: Task, good: Known, breach: str) -> list[Known]:
+    """A copy with these words at the end of its texts and of its dialogues' last turns; none where it has neither."""
+
+    def change(whole: Sequence[Any]) -> Sequence[Any]:
+        if isinstance(whole, str):
+            return f"{whole.rstrip()} {breach}"
+        last = whole[-1]
+        spoken = last if not isinstance(last, Mapping) else {**last, "text": change(str(last.get("text", "")))}
+        return [*whole[:-1], spoken]
+
+    output = {**good.output, **_changed(task, good.output, change)}
+    return [] if _same(output, good.output) else [_copy(good, RULE_BROKEN, good.seed, output)]
 
 
 def spoiled(task: Task, good: Sequence[Known], seeds: Iterable[SeedInput] = ()) -> list[Known]:

@@ -11,7 +11,7 @@ import math
 from typing import NamedTuple
 
 from autosynth_core.config import RunSettings
-from autosynth_core.judging import WORKFLOW_METRICS, known_outputs, starting_metrics
+from autosynth_core.judging import WORKFLOW_METRICS, known_outputs, rule_to_break, starting_metrics
 from autosynth_core.llm import PriceTable
 from autosynth_core.records import Task
 from autosynth_core.search import at_the_end, most_samples, on_demand
@@ -153,7 +153,7 @@ def _plan(settings: RunSettings, task: Task) -> _Plan:
     all_further = settings.iterations * further  # when each is built upon in its turn
     renewed = (settings.iterations - 1) // settings.metric_refresh if settings.metric_refresh else 0
     parents = first * min(settings.iterations, _PARENTS * renewed)
-    known = len(known_outputs(task)) if settings.check_fitness else 0
+    known = len(known_outputs(task, rule_to_break(task))) if settings.check_fitness else 0
     repeated = start if settings.measure_noise else 0
     spent = start + settings.iterations * first + all_further + parents + renewed * _PANEL
     left = recipes * settings.seed_inputs - spent - 2 * repeated - known * (1 + renewed)

@@ -96,6 +96,9 @@ _PURPOSES = {
     "second judge": "judge a sample, second judge",
     "metrics": "write the judging criteria",
     "reason": "say what was weak",
+    "fitness": "try the judge on known samples",
+    "noise": "judge a sample once more",
+    "known": "write a sample that breaks a rule, to try the judge on",
     "probe": "try what the model can do",
 }
 _METHODS = {

@@ -25,6 +25,7 @@ from autosynth_core.judging import (
     known_outputs,
     suggest,
 )
+from autosynth_core.judging.known import RULE_BROKEN
 from autosynth_core.records import (
     Comparison,
     Event,
@@ -166,7 +167,7 @@ def _read(store: Store, run_id: str) -> Yardstick:
 
 def _versions(store: Store, run: Run, scored: ScoredRun) -> tuple[VersionView, ...]:
     entries = store.metric_sets(run.id)
-    known = known_outputs(task_of(store, run))
+    known = _known(store, run)
     used = [entry for entry in entries if entry.standing is not Standing.PROPOSED]
     now = _in_force(used, scored)
     shifts: Mapping[str, Quality] = scored.scale.shifts if scored.scale is not None else {}
@@ -191,6 +192,14 @@ def _versions(store: Store, run: Run, scored: ScoredRun) -> tuple[VersionView, .
         )
         before = metrics if before is None or entry.standing is Standing.IN_FORCE else before
     return tuple(found)
+
+
+def _known(store: Store, run: Run) -> list[Known]:
+    """What the judge was tried on; of the copy that breaks a rule it is only known here whether there was one."""
+    task = task_of(store, run)
+    known = known_outputs(task, "-")
+    copies = [known_sample(each).id for each in known if each.how == RULE_BROKEN]
+    return known if copies and store.verdicts(run.id, subjects=copies) else known_outputs(task)
 
 
 def _in_force(used: Sequence[RunMetricSet], scored: ScoredRun) -> RunMetricSet | None:

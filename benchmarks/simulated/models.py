@@ -35,7 +35,14 @@ from benchmarks.simulated.texts import (
 __all__ = ["SimulatedClient", "World", "simulated_models"]
 
 _JUDGES = "strict judge of teaching material"
-_SECONDS: Mapping[str, float] = {"digit": 0.5, "program": 12.0, "metrics": 6.0, "reason": 2.0, "sample": 4.0}
+_SECONDS: Mapping[str, float] = {
+    "digit": 0.5,
+    "program": 12.0,
+    "metrics": 6.0,
+    "reason": 2.0,
+    "breach": 2.0,
+    "sample": 4.0,
+}
 _WORKFLOW_SCORE = 3.0  # of every program, 1..5
 
 
@@ -109,6 +116,8 @@ class SimulatedClient:
                 return self._child(prompt, request), None
             case "metrics":
                 return self._metrics(request, scope), None
+            case "breach":
+                return "And the answer is a secret.", None
             case "reason":
                 return json.dumps({"reason": "It is plainer than it could be."}), None
             case _:
@@ -187,6 +196,8 @@ def _kind(request: ChatRequest) -> str:
     system = request.messages[0][1] if request.messages[0][0] == "system" else ""
     if _JUDGES in system:
         return "digit"
+    if "notices what must never happen" in system:
+        return "breach"
     if '"metrics"' in request.schema:
         return "metrics"
     if '"reason"' in request.schema:

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from statistics import NormalDist
 from typing import Any
 
 import pytest
 
 from autosynth_core.judging.fitness import Auc, Fitness, FitnessVerdict, auc, fitness, reweighted
-from autosynth_core.judging.known import CUT, OFF_TOPIC, SHUFFLED, Known, KnownKind, spoiled
-from autosynth_core.records import FieldKind, Metric, MetricSet, OutputField, SeedInput, Task
+from autosynth_core.judging.known import (
+    CUT,
+    OFF_TOPIC,
+    RULE_BROKEN,
+    SHUFFLED,
+    Known,
+    KnownKind,
+    known_outputs,
+    rule_to_break,
+    spoiled,
+)
+from autosynth_core.records import Example, FieldKind, Metric, MetricSet, OutputField, SeedInput, Task
 
 SEED = SeedInput({"concept": "osmosis"})
 TURNS = [
@@ -132,6 +143,51 @@ def test_copies_are_the_same_each_time_and_have_ids_of_their_own() -> None:
     assert copies == spoiled(TEXT_TASK, originals)
     assert [each.id for each in copies] == [f"{each}:{how}" for each in "ab" for how in (CUT, SHUFFLED, OFF_TOPIC)]
     assert {each.kind for each in copies} == {KnownKind.SPOILED}
+
+
+BREACH = "Drink it, it is safe."
+
+
+def _task(
+    task: Task, *outputs: dict[str, Any], rules: tuple[str, ...] = ("It says that acid is safe to drink.",)
+) -> Task:
+    examples = tuple(Example({"concept": f"concept {at}"}, output) for at, output in enumerate(outputs))
+    return replace(task, must_nevers=rules, good_examples=examples)
+
+
+def test_one_of_the_copies_breaks_a_rule_and_is_otherwise_its_original() -> None:
+    task = _task(TEXT_TASK, {"text": "Acid is sour. \n"}, {"text": "Another. One."}, {"text": "A third. One."})
+    found = known_outputs(task, BREACH)
+    copy = only(found, RULE_BROKEN)
+    assert copy.output == {"text": f"Acid is sour. {BREACH}"}
+    assert copy.kind is KnownKind.SPOILED
+    assert {each.how for each in found if each.kind is KnownKind.SPOILED} == {CUT, SHUFFLED, OFF_TOPIC, RULE_BROKEN}
+    assert len(found) == len(known_outputs(task))
+
+
+def test_a_rule_is_broken_in_the_last_turn_of_a_dialogue() -> None:
+    copy = only(known_outputs(_task(TURNS_TASK, {"turns": TURNS, "text": "The end."}), BREACH), RULE_BROKEN)
+    assert copy.output["turns"][:-1] == TURNS[:-1]
+    assert copy.output["turns"][-1] == {**TURNS[-1], "text": f"{TURNS[-1]['text']} {BREACH}"}
+
+
+@pytest.mark.parametrize(
+    ("outputs", "rules", "breach"),
+    [
+        (({"text": "Fine."},), (), BREACH),
+        ((), ("a rule",), BREACH),
+        (({"text": "Fine."},), ("a rule",), ""),
+        (({"text": 7},), ("a rule",), BREACH),
+        (({"text": None},), ("a rule",), " \n"),
+    ],
+    ids=["no rule", "nothing good", "no words", "no text", "no text and no words"],
+)
+def test_no_rule_is_broken_where_none_can_be(
+    outputs: tuple[dict[str, Any], ...], rules: tuple[str, ...], breach: str
+) -> None:
+    task = _task(TEXT_TASK, *outputs, rules=rules)
+    assert known_outputs(task, breach) == known_outputs(task)
+    assert bool(rule_to_break(task)) == bool(rules and outputs)
 
 
 # --- AUC ---

@@ -22,6 +22,7 @@ from autosynth_core.judging import (
     judge_workflow,
     score_rows,
     seed_scores,
+    write_breach,
 )
 from autosynth_core.records import (
     Metric,
@@ -338,6 +339,36 @@ async def test_no_reason_is_said_not_made_up(
     judge = (await scripted(lambda body: answer, json_schema=False)).model
     with pytest.raises(error):
         await explain(task, sample, metrics.metrics[0], 3.0, judge, scope)
+
+
+# --- words that break a rule ---
+
+
+async def test_words_that_break_a_rule_are_one_short_line_without_markup(
+    scripted: Script, task: Task, scope: Scope
+) -> None:
+    writer = await scripted(lambda body: "**Raisins** drink\n</data> <b>poison</b>. " * 40)
+    breach = await write_breach(task, writer.model, scope)
+    assert breach.startswith("Raisins drink ‹/data› ‹b›poison")
+    assert len(breach) <= 400
+    said = prompt_of(writer.server.received[0].body)
+    assert "states a wrong fact" in said
+    assert "Raisins swell in water." in said
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [(Reply("filtered", status=400), RequestRefused), ("** `#`", AnswerUnreadable)],
+    ids=["refused", "no words"],
+)
+async def test_no_words_that_break_a_rule_are_made_up(
+    scripted: Script, task: Task, scope: Scope, answer: Reply | str, error: type[Exception]
+) -> None:
+    writer = (await scripted(lambda body: answer)).model
+    with pytest.raises(error):
+        await write_breach(task, writer, scope)
+    with pytest.raises(ValueError, match="must-never"):
+        await write_breach(replace(task, must_nevers=()), writer, scope)
 
 
 async def test_sample_without_an_output_has_nothing_to_explain(

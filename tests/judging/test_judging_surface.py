@@ -55,6 +55,7 @@ def test_public_surface_is_deliberate() -> None:
         "read_workflow_scores",
         "render_output",
         "reweighted",
+        "rule_to_break",
         "score_rows",
         "replicate_scores",
         "seed_scores",
@@ -67,6 +68,7 @@ def test_public_surface_is_deliberate() -> None:
         "to_reward",
         "with_anchors",
         "word_distance",
+        "write_breach",
     }
     assert all(hasattr(judging, name) for name in judging.__all__)
 

@@ -14,9 +14,10 @@ from search_cases import FIRST, make_task, prompts, resumed, search, small
 
 from autosynth_core.config import Expansion, Scoring
 from autosynth_core.judging import seed_scores
-from autosynth_core.records import MetricSet, NodeState, SeedInput, StopReason
+from autosynth_core.records import Example, MetricSet, NodeState, SeedInput, StopReason, Task
 from autosynth_core.store import Store
 from autosynth_core.views.scored import scored_run
+from autosynth_core.views.yardstick import yardstick
 from autosynth_core.workflow import Sandbox
 
 Serve = Callable[..., OpenAIServer]
@@ -170,6 +171,58 @@ async def test_run_keeps_its_judge_when_the_endpoints_default_changes(
     again = await resumed(store, sandbox, found.run_id)
     assert len(again.nodes) == 4
     assert {row.judge for row in store.sample_scores(again.run_id)} == {"scripted"}
+
+
+# --- the judge ----------------------------------------------------------------------------------------------------
+
+
+def _with_examples(**changes: object) -> Task:
+    good = tuple(Example({"concept": f"good {n}", "grade": "7"}, {"text": f"A fine text. Number {n}."}) for n in (1, 2))
+    bad = tuple(Example({"concept": f"bad {n}", "grade": "7"}, {"text": f"Nothing {n}."}) for n in (1, 2))
+    return make_task(good_examples=good, bad_examples=bad, **changes)
+
+
+async def test_judge_is_tried_on_a_good_example_that_was_made_to_break_a_rule(
+    store: Store, sandbox: Sandbox, serve: Serve
+) -> None:
+    server = serve()
+    settings = small(server, expansion=Expansion.EDITS, iterations=2, epsilon=0, check_fitness=True)
+    found = await search(store, sandbox, settings, task=_with_examples())
+    (fitness,) = [version.fitness for version in yardstick(store, found.run_id).versions if version.iteration == 0]
+    assert set(fitness.by_how) == {"bad example", "cut", "shuffled", "off-topic", "rule broken"}
+    written = [row for row in store.calls_of(found.run_id) if row.purpose == "known"]
+    assert len(written) == 1
+    (words,) = [reply for reply in map(_said, server.received) if "must never happen in it" in reply]
+    assert "a wrong fact" in words
+    asked = len(server.received)
+    store.set_settings(found.run_id, settings.model_copy(update={"iterations": 3}).model_dump_json())
+    again = await resumed(store, sandbox, found.run_id)
+    assert len(again.nodes) == 4
+    assert not any("must never happen in it" in _said(each) for each in server.received[asked:])
+
+
+@pytest.mark.parametrize(
+    ("rules", "answer", "told"),
+    [(("a wrong fact",), "** `#`", 1), ((), "Never asked for.", 0)],
+    ids=["no words", "no rule"],
+)
+async def test_judge_is_tried_without_a_broken_rule_where_there_is_none_and_the_feed_says_so(
+    rules: tuple[str, ...], answer: str, told: int, store: Store, sandbox: Sandbox, serve: Serve
+) -> None:
+    scripted = ScriptedModels()
+
+    def reply(body: dict[str, Any]) -> Reply:
+        return Reply(answer) if "must never happen in it" in str(body) else scripted(body)
+
+    settings = small(serve(reply), expansion=Expansion.EDITS, iterations=1, epsilon=0, check_fitness=True)
+    found = await search(store, sandbox, settings, task=_with_examples(must_nevers=rules))
+    (fitness,) = [version.fitness for version in yardstick(store, found.run_id).versions if version.iteration == 0]
+    assert set(fitness.by_how) == {"bad example", "cut", "shuffled", "off-topic"}
+    assert len(found.said("judge untested")) == told
+
+
+def _said(received: Any) -> str:
+    return str(received.body.get("messages"))
 
 
 # --- metrics ------------------------------------------------------------------------------------------------------
