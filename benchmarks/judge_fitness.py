@@ -8,6 +8,7 @@ half of their variance. "two of five" has its power in two metrics alone.
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import random
 import sys
@@ -48,19 +49,38 @@ def judged(chance: random.Random, power: float, signals: list[float], each_side:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--judges", type=int, default=1000, help="simulated judges a line")
-    parser.add_argument("--each-side", type=int, default=6, help="good outputs, and as many bad ones")
-    parser.add_argument("--powers", type=float, nargs="+", default=[0.5, 0.6, 0.8, 0.95])
+    parser.add_argument("--judges", type=_whole, default=1000, help="simulated judges a line, 1 or more")
+    parser.add_argument("--each-side", type=_whole, default=6, help="good outputs, and as many bad ones, 1 or more")
+    parser.add_argument("--powers", type=_power, nargs="+", default=[0.5, 0.6, 0.8, 0.95], help="above 0 and below 1")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true", help="one object, as the last line")
     args = parser.parse_args()
+    rows = []
     print(f"{'power':>5}  {'judge':<13} {'scores':<9}" + "".join(f"{verdict:>8}" for verdict in FitnessVerdict))
     for power in args.powers:
         for name, signals in KINDS.items():
             for digits in (False, True):
                 chance = random.Random(args.seed)
                 got = Counter(judged(chance, power, signals, args.each_side, digits) for _ in range(args.judges))
-                shares = "".join(f"{got[verdict] / args.judges:>8.1%}" for verdict in FitnessVerdict)
-                print(f"{power:>5}  {name:<13} {'digits' if digits else 'expected':<9}{shares}", flush=True)
+                shares = {verdict: got[verdict] / args.judges for verdict in FitnessVerdict}
+                scores = "digits" if digits else "expected"
+                told = "".join(f"{share:>8.1%}" for share in shares.values())
+                print(f"{power:>5}  {name:<13} {scores:<9}{told}", flush=True)
+                rows.append({"power": power, "judge": name, "scores": scores, **shares})
+    if args.json:
+        print(json.dumps({"judges": args.judges, "each_side": args.each_side, "rows": rows}))
+
+
+def _whole(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return int(text)
+
+
+def _power(text: str) -> float:
+    if not 0 < float(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and below 1")
+    return float(text)
 
 
 if __name__ == "__main__":

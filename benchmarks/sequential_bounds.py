@@ -7,6 +7,7 @@ freedom; "true spread x 1.25" is what a race meets whose differences scatter by 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import random
 import sys
@@ -38,8 +39,11 @@ def left_ever(draw: Draw, bounds: list[float], paths: int, df: int = 0) -> float
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--paths", type=int, default=10_000)
-    paths = parser.parse_args().paths
+    parser.add_argument("--paths", type=int, default=10_000, help="1 or more")
+    parser.add_argument("--json", action="store_true", help="one object, as the last line")
+    args = parser.parse_args()
+    if args.paths < 1:
+        parser.error(f"--paths {args.paths} is not 1 or more")
     always = [radius(n, 1.0) for n in range(1, LOOKS + 1)]
     once = [1.96 / math.sqrt(n) for n in range(1, LOOKS + 1)]
     cases: list[tuple[str, Draw, list[float], int]] = [
@@ -52,8 +56,12 @@ def main() -> None:
         ("true spread x 1.5", lambda chance: chance.gauss(0, 1.5), always, 0),
         ("normal, with the bound for a single look", lambda chance: chance.gauss(0, 1), once, 0),
     ]
+    shares = {}
     for name, draw, bounds, df in cases:
-        print(f"{name:<42}{left_ever(draw, bounds, paths, df):>7.1%}", flush=True)
+        shares[name] = left_ever(draw, bounds, args.paths, df)
+        print(f"{name:<42}{shares[name]:>7.1%}", flush=True)
+    if args.json:
+        print(json.dumps({"paths": args.paths, "left": shares}))
 
 
 if __name__ == "__main__":

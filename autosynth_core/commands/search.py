@@ -269,12 +269,14 @@ def _again(run_id: str, args: argparse.Namespace, *options: str) -> str:
 def _conclude(store: Store, run_id: str, args: argparse.Namespace) -> int:
     run = store.run(run_id)
     again = _again(run_id, args)
-    if run.state in (RunState.INTERRUPTED, RunState.STOPPED, RunState.PAUSED):
+    if run.state is RunState.STOPPED:
+        say(f"Stopped; nothing paid for is lost. Go on with: {again}")
+    elif run.state in (RunState.INTERRUPTED, RunState.PAUSED):
         say(f"Interrupted; nothing paid for is lost. Go on with: {again}")
     elif run.state is RunState.FAILED:
         say(f"{run.reason}\nWhen that is mended, go on with: {again}")
     _tell(store, run_id, args)
-    if run.state is RunState.FINISHED:
+    if run.state in (RunState.FINISHED, RunState.STOPPED):
         return FINISHED
     return ENDPOINT if run.state is RunState.FAILED else INTERRUPTED
 

@@ -33,19 +33,20 @@ def _race(race: RaceView) -> dict[str, Any]:
         "sealed": _reward(race.result.sealed),
         "claimed": _reward(race.result.claimed),
         "gain": {"mean": round(mean, 4), "ci": [round(low, 4), round(high, 4)]},
-        "probability": round(race.result.probability, 4),
+        "raced": len(race.result.contenders),
+        "probability": round(race.result.probability, 4) if len(race.result.contenders) > 1 else None,
     }
 
 
 def _reward(reward: Reward) -> dict[str, Any]:
-    return {"reward": round(reward.total, 4), "ci": [round(reward.low, 4), round(reward.high, 4)]}
+    return {"n": reward.n, "reward": round(reward.total, 4), "ci": [round(reward.low, 4), round(reward.high, 4)]}
 
 
 def _judge(version: VersionView) -> dict[str, Any] | None:
     found = version.fitness
     if found is None:
         return None
-    auc = found.overall
+    auc = found.decisive
     return {
         "verdict": found.verdict.value,
         "auc": round(auc.value, 4) if auc else None,

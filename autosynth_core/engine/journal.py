@@ -75,8 +75,8 @@ class StoreJournal:
         found = self._store.verdicts(self._run_id, subjects=[fingerprint], version=WORKFLOW_VERSION)
         return read_workflow_scores([verdict for verdict in found if verdict.judge == judge], WORKFLOW_METRICS)
 
-    def failed_seeds(self, fingerprint: str) -> set[str]:
-        return self._store.failed_seeds(self._run_id).get(fingerprint, set())
+    def failed_samples(self, fingerprint: str) -> set[tuple[str, int]]:
+        return self._store.failed_samples(self._run_id).get(fingerprint, set())
 
     def put_metric_set(
         self,

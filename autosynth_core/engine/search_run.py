@@ -3,6 +3,7 @@ together; then run."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -12,10 +13,11 @@ from autosynth_core.engine.brief import Brief, read_brief
 from autosynth_core.engine.journal import StoreJournal
 from autosynth_core.engine.models import Models, open_models, remember_rewrites
 from autosynth_core.engine.switch import Switch
-from autosynth_core.errors import AnswerError
-from autosynth_core.judging import Known, known_outputs, rule_to_break, write_breach
+from autosynth_core.errors import AnswerError, TransientFailure
+from autosynth_core.judging import Known, known_outputs, write_breach
 from autosynth_core.llm import Budget, Model
 from autosynth_core.records import (
+    Event,
     Form,
     Node,
     NodeState,
@@ -32,6 +34,7 @@ from autosynth_core.search import (
     Refresher,
     Search,
     Simulator,
+    rule_broken_id,
     tries_rewriting,
     write_first_workflow,
 )
@@ -87,15 +90,15 @@ async def _opened(
 
 
 def _budget(store: Store, run_id: str, settings: RunSettings, asked: RaceAsked | None) -> Budget:
-    """The run's caps on all that it has spent; a race with a cap of its own has that alone, from nothing spent."""
-    if asked is not None and asked != (None, None):
-        return Budget(asked.budget_usd, asked.budget_tokens)
+    """The run's caps on all that it has spent; a cap that a race was given holds from nothing spent."""
     usage = store.usage(run_id)
+    usd = asked.budget_usd if asked is not None else None
+    tokens = asked.budget_tokens if asked is not None else None
     return Budget(
-        settings.budget_usd,
-        settings.budget_tokens,
-        spent_usd=usage.usd,
-        spent_tokens=usage.prompt_tokens + usage.completion_tokens,
+        settings.budget_usd if usd is None else usd,
+        settings.budget_tokens if tokens is None else tokens,
+        spent_usd=usage.usd if usd is None else 0.0,
+        spent_tokens=usage.prompt_tokens + usage.completion_tokens if tokens is None else 0,
     )
 
 
@@ -128,7 +131,7 @@ async def _search(
     stored = _finished(store.nodes(run.id))
     can_rewrite = await _can_rewrite(run, store, sandbox, settings, models)
     first = await _first(run, sandbox, brief, models, can_rewrite, context, draw, stored)
-    known = await _known(run, task, journal, models) if settings.check_fitness else []
+    known = await _known(run, task, store, models, begun=0 in stored) if settings.check_fitness else []
     evaluator = _evaluator(run, task, settings, journal, models.evaluator, models)
     search = Search(
         run_id=run.id,
@@ -212,15 +215,19 @@ async def _first(
     )
 
 
-async def _known(run: Run, task: Task, journal: StoreJournal, models: Models) -> list[Known]:
-    """What the judge is tried on. After a restart the words that break a rule are found in the log."""
-    if not rule_to_break(task):
-        return known_outputs(task)
+async def _known(run: Run, task: Task, store: Store, models: Models, *, begun: bool) -> list[Known]:
+    """What the judge is tried on. A search that has begun keeps to what it began with; its words are in the log."""
+    without, copy = known_outputs(task), rule_broken_id(task)
+    if not copy or (begun and not store.verdicts(run.id, subjects=[copy])):
+        return without
     try:
         return known_outputs(task, await write_breach(task, models.optimizer, Scope(run.id, "known")))
+    except TransientFailure:
+        raise
     except AnswerError as error:
-        journal.event("judge untested", f"The judge was not tried on a sample that breaks a rule. {error}")
-        return known_outputs(task)
+        told = f"The judge was not tried on a sample that breaks a rule. {error}"
+        store.add_event(Event(run.id, time.time(), "judge untested", told))
+        return without
 
 
 def _evaluator(

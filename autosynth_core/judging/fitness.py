@@ -86,6 +86,7 @@ class Fitness:
     metrics: tuple[MetricFitness, ...]  # in the set's order
     scale: Levels  # under the new weights
     missing: int  # scores that could not be read
+    decisive: Auc | None = None  # what the verdict goes by: ``overall``, or against bad ones alone where that is less
 
 
 _Pair = tuple[str, str]  # the ids of a good output and of one that is not
@@ -127,7 +128,8 @@ def fitness(scores: Mapping[str, Mapping[str, float | None]], known: Sequence[Kn
     totals = seed_scores(_rows(table), final)
     overall, by_how = _auc(pairs), _by_how(pairs, known)
     against_bad = _auc(_against(pairs, {each.id for each in known if each.kind is KnownKind.BAD}))
-    verdict, sentence = _judge(overall, against_bad, Counter(each.kind for each in known))
+    decisive = _hardest(overall, against_bad)
+    verdict, sentence = _judge(overall, decisive, against_bad, Counter(each.kind for each in known))
     return Fitness(
         verdict=verdict,
         sentence=sentence,
@@ -147,6 +149,7 @@ def fitness(scores: Mapping[str, Mapping[str, float | None]], known: Sequence[Kn
         scale=Levels(
             *(_mean(totals[each.id] for each in known if each.kind is kind and each.id in totals) for kind in KnownKind)
         ),
+        decisive=decisive,
         missing=len({each.id for each in known}) * len(metrics.metrics) - sum(len(row) for row in table.values()),
     )
 
@@ -314,12 +317,20 @@ def _weighted(metrics: MetricSet, weights: Mapping[str, float]) -> MetricSet:
 # --- the verdict ---
 
 
-def _judge(overall: Auc | None, against_bad: Auc | None, given: Counter[KnownKind]) -> tuple[FitnessVerdict, str]:
-    """The verdict and its sentence. Where enough bad outputs are known, telling spoiled copies is not enough."""
-    if overall is None or min(overall.n_good, overall.n_bad) < _ENOUGH:
+def _hardest(overall: Auc | None, against_bad: Auc | None) -> Auc | None:
+    """Where enough bad outputs are known, telling spoiled copies is not enough."""
+    if overall is None or against_bad is None or against_bad.n_bad < _ENOUGH:
+        return overall
+    return min(overall, against_bad)
+
+
+def _judge(
+    overall: Auc | None, hardest: Auc | None, against_bad: Auc | None, given: Counter[KnownKind]
+) -> tuple[FitnessVerdict, str]:
+    """The verdict and its sentence."""
+    if overall is None or hardest is None or min(overall.n_good, overall.n_bad) < _ENOUGH:
         return FitnessVerdict.UNKNOWN, _too_few(given)
     enough_bad = against_bad is not None and against_bad.n_bad >= _ENOUGH
-    hardest = min(overall, against_bad) if against_bad is not None and enough_bad else overall
     pairs = f"{round(100 * hardest.value)} of 100 pairs of a good and a bad example"
     if hardest.value < _UNFIT_BELOW:
         return FitnessVerdict.UNFIT, (

@@ -150,7 +150,8 @@ def with_anchors(metrics: MetricSet, anchors: Sequence[Metric], share: float) ->
 def starting_metrics(task: Task) -> MetricSet:
     """Fixed metrics in the task's own words, for a run whose evaluator has not given a readable set yet.
 
-    Two, and a third where the task has must-nevers, all of the same weight. The same task, the same version.
+    Two, and a third where the task has must-nevers, all of the same weight, the most important first. The same task,
+    the same version.
     """
     asked, audience = (clean_line(text, _OWN_WORDS) for text in (task.description, task.audience))
     metrics = [
@@ -169,13 +170,14 @@ def starting_metrics(task: Task) -> MetricSet:
     ]
     if task.must_nevers:
         rules = clean_line("; ".join(task.must_nevers), 2 * _OWN_WORDS)
-        metrics.append(
+        metrics.insert(
+            1,
             Metric(
                 "Keeps the must-nevers",
                 f"Nothing of this happens: {rules}",
                 "At least one of them clearly happens.",
                 "None of them happens, not even in part.",
-            )
+            ),
         )
     return MetricSet(tuple(metrics))
 

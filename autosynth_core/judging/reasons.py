@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from autosynth_core.errors import AnswerUnreadable
-from autosynth_core.judging.material import clean_line
 from autosynth_core.judging.sample_judge import show_sample
+from autosynth_core.judging.short_answer import short_answer
 from autosynth_core.judging.verdicts import metric_block
 from autosynth_core.prompts import render
 from autosynth_core.records import Metric, Sample, Scope, Task
@@ -21,15 +21,8 @@ if TYPE_CHECKING:  # the OpenAI client takes a second to import, and pages only 
 __all__ = ["explain"]
 
 _WORDS = 60
-_CHARS = 600
+_CHARS, _FORM_CHARS = 600, 360
 _MAX_TOKENS = 240  # room for 60 words in a language that takes several tokens a word
-
-_FORM = {
-    "type": "object",
-    "properties": {"reason": {"type": "string", "minLength": 1, "maxLength": 360}},
-    "required": ["reason"],
-    "additionalProperties": False,
-}
 
 
 async def explain(task: Task, sample: Sample, metric: Metric, score: float, judge: Model, scope: Scope) -> str:
@@ -41,19 +34,13 @@ async def explain(task: Task, sample: Sample, metric: Metric, score: float, judg
         raise ValueError(f"sample {sample.id} has no output, so no score of it can be explained")
     question = render("judge_reason", metric=metric_block(metric), score=f"{score:.1f}")
     messages = [("system", render("judge_reason_system")), ("user", f"{show_sample(task, sample)}\n\n{question}")]
-    answer = await _answer(judge, messages, scope)
-    reason = _first_words(clean_line(answer, _CHARS))
+    answer = await short_answer(
+        judge, messages, scope, name="reason", form_chars=_FORM_CHARS, chars=_CHARS, tokens=_MAX_TOKENS
+    )
+    reason = _first_words(answer)
     if not reason:
         raise AnswerUnreadable("The judge gave no reason in words; look at the sample and the metric instead.")
     return reason
-
-
-async def _answer(judge: Model, messages: list[tuple[str, str]], scope: Scope) -> str:
-    """In a form with an end where the endpoint has one: a small model often finds none by itself."""
-    if judge.capabilities.json_schema:
-        form = await judge.json(messages, schema=_FORM, scope=scope, temperature=0.2, max_tokens=_MAX_TOKENS)
-        return str(form["reason"])
-    return await judge.text(messages, scope=scope, temperature=0.2, max_tokens=_MAX_TOKENS)
 
 
 def _first_words(text: str) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from autosynth_core.errors import AnswerUnreadable
 from autosynth_core.judging.known import rule_to_break
-from autosynth_core.judging.material import clean_line, render_output, shorten
+from autosynth_core.judging.material import render_output, shorten
+from autosynth_core.judging.short_answer import short_answer
 from autosynth_core.prompts import data_block, render
 from autosynth_core.records import Scope, Task
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:  # the OpenAI client takes a second to import, and pages only 
 __all__ = ["write_breach"]
 
 _CHARS, _SHOWN = 400, 1500
-_MAX_TOKENS = 160
+_MAX_TOKENS = 400  # a script that takes a token a character
 
 
 async def write_breach(task: Task, writer: Model, scope: Scope) -> str:
@@ -39,7 +40,9 @@ async def write_breach(task: Task, writer: Model, scope: Scope) -> str:
         language=task.language,
     )
     messages = [("system", render("rule_break_system")), ("user", question)]
-    breach = clean_line(await writer.text(messages, scope=scope, temperature=0.2, max_tokens=_MAX_TOKENS), _CHARS)
+    breach = await short_answer(
+        writer, messages, scope, name="sentences", form_chars=_CHARS, chars=_CHARS, tokens=_MAX_TOKENS
+    )
     if not breach:
         raise AnswerUnreadable("The model wrote no words that break the rule.")
     return breach

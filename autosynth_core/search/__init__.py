@@ -10,7 +10,7 @@ from __future__ import annotations
 from autosynth_core.search.alarms import Alarm, alarms, race_alarm, text_lengths
 from autosynth_core.search.chance import noise_from, spread_from
 from autosynth_core.search.converge import converged
-from autosynth_core.search.evaluate import Evaluator, known_sample, known_scores
+from autosynth_core.search.evaluate import Evaluator, known_sample, known_scores, rule_broken_id
 from autosynth_core.search.evidence import Weakness, in_words
 from autosynth_core.search.expand import Draft, Expander, Plan, plan_expansion
 from autosynth_core.search.first import write_first_workflow
@@ -57,6 +57,7 @@ __all__ = [
     "on_demand",
     "plan_expansion",
     "race_alarm",
+    "rule_broken_id",
     "score_nodes",
     "search_seeds",
     "spread_from",

@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from autosynth_core.judging import Fitness, Observation, length_bias, render_output, starting_metrics, word_distance
-from autosynth_core.judging.drift import is_gamed_by_length
+from autosynth_core.judging.drift import ENOUGH_PAIRS, is_gamed_by_length
 from autosynth_core.records import MetricSet, RaceResult, Sample, SampleState, Task
 from autosynth_core.search.scores import Board
 
@@ -57,7 +57,12 @@ def alarms(
     ``lengths`` holds ``text_lengths`` by node; ``metrics`` is in force, ``first`` was the run's first set; ``fitness``
     is the judge's on known outputs by ``metrics``, None where it was not tried.
     """
-    seen = [_length(board, observations, lengths), _words(task, metrics, first), _people(fitness)]
+    seen = [
+        _constant(observations),
+        _length(board, observations, lengths),
+        _words(task, metrics, first),
+        _people(fitness),
+    ]
     return [alarm for alarm in seen if alarm is not None]
 
 
@@ -90,6 +95,18 @@ def race_alarm(board: Board, result: RaceResult, weight: float, *, second: bool)
         f"{result.winner} {gain:+.2f} ({low:+.2f} to {high:+.2f}), where the search had seen {mean:+.2f} "
         f"({mean - half:+.2f} to {mean + half:+.2f}). The search may have learned what its own judge likes. Read "
         f"samples of both recipes before you use the winner. {_CHOICES}",
+    )
+
+
+def _constant(observations: Sequence[Observation]) -> Alarm | None:
+    """Every sample of several workflows gets the same score."""
+    given = {each.score for each in observations}
+    if len(given) > 1 or len(observations) < ENOUGH_PAIRS or len({each.node for each in observations}) < 2:
+        return None
+    return Alarm(
+        "constant",
+        f"The judge gives every sample the same score ({given.pop():.1f} of 5), {len(observations)} times until now. "
+        f"So nothing that it says can tell one recipe from another. {_CHOICES}",
     )
 
 

@@ -18,8 +18,10 @@ from autosynth_core.judging import (
     Observation,
     judge_sample,
     judge_workflow,
+    known_outputs,
 )
 from autosynth_core.judging.concurrently import concurrently, one_by_one
+from autosynth_core.judging.known import RULE_BROKEN
 from autosynth_core.llm import Model
 from autosynth_core.records import (
     Look,
@@ -37,7 +39,7 @@ from autosynth_core.records import (
 from autosynth_core.search.journal import Journal
 from autosynth_core.search.scores import observe
 
-__all__ = ["Evaluator", "known_sample", "known_scores"]
+__all__ = ["MIN_SCORED_SHARE", "Evaluator", "known_sample", "known_scores", "rule_broken_id"]
 
 MIN_SCORED_SHARE = 0.5  # of the seed inputs looked at; with fewer a node stays unscored
 
@@ -131,7 +133,14 @@ class Evaluator:
             version: given.get(version) or self._journal.metric_set(version)
             for version in {look.version for look in known}
         }
-        failed = {nodes[look.node].fingerprint: self._failed(nodes[look.node]) for look in known}
+        failed = {
+            fingerprint: {
+                (seed, number)
+                for seed, number in self._journal.failed_samples(fingerprint)
+                if replicate is None or number == replicate
+            }
+            for fingerprint in {nodes[look.node].fingerprint for look in known}
+        }
         return observe(known, nodes, rows, by_version, failed)
 
     def is_scored(self, node: Node, look: Look, metrics: MetricSet) -> bool:
@@ -146,9 +155,6 @@ class Evaluator:
             if node.state is NodeState.SCORED and node.fingerprint not in self._programs:
                 self._programs[node.fingerprint] = self._journal.workflow_scores(node.fingerprint, self._judge.name)
         return self._programs
-
-    def _failed(self, node: Node) -> set[str]:
-        return self._journal.failed_seeds(node.fingerprint)
 
     async def _judge_one(
         self,
@@ -196,6 +202,11 @@ def known_sample(known: Known) -> Sample:
     """
     seed = SeedInput(dict(known.seed))
     return Sample("", f"known:{known.id}", seed, 0, SampleState.OK, known.output)
+
+
+def rule_broken_id(task: Task) -> str:
+    """Under what id verdicts on the copy that breaks a rule are stored, whatever its words; "" for a task without."""
+    return next((known_sample(each).id for each in known_outputs(task, "-") if each.how == RULE_BROKEN), "")
 
 
 def known_scores(known: Sequence[Known], verdicts: Iterable[Verdict]) -> dict[str, dict[str, float | None]]:

@@ -34,7 +34,8 @@ class Weakness:
 def lowest(rows: Sequence[ScoreRow], random: Random) -> ScoreRow | None:
     """One of the lowest verdicts, drawn among the few lowest; None where nothing is scored."""
     scored = sorted(
-        (row for row in rows if row.score is not None), key=lambda row: (row.score, row.metric, row.seed_id)
+        (row for row in rows if row.score is not None),
+        key=lambda row: (row.score, row.metric, row.seed_id, row.replicate),
     )
     return random.choice(scored[:_AMONG]) if scored else None
 
@@ -51,7 +52,8 @@ async def find_weakness(
     """The parent's weakest spot with the judge's reason; the metric's own words where the judge gives none."""
     row = lowest(rows, random)
     named = {metric.name: metric for metric in metrics.metrics}
-    sample = next((each for each in samples if row and each.seed.id == row.seed_id and each.output is not None), None)
+    made = {(each.seed.id, each.replicate): each for each in samples if each.output is not None}
+    sample = made.get((row.seed_id, row.replicate)) if row is not None else None
     if row is None or row.score is None or row.metric not in named or sample is None:
         return Weakness("", "Nothing specific was found; make the samples better for their audience.")
     metric = named[row.metric]

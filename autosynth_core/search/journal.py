@@ -32,8 +32,8 @@ class Journal(Protocol):
         """The verdicts on one workflow's samples under one version by one judge."""
         ...
 
-    def failed_seeds(self, fingerprint: str) -> set[str]:
-        """Ids of the seed inputs on which the workflow's own code failed."""
+    def failed_samples(self, fingerprint: str) -> set[tuple[str, int]]:
+        """The samples that the workflow's own code failed to make: seed input's id and replicate."""
         ...
 
     def workflow_scores(self, fingerprint: str, judge: str) -> list[float]:

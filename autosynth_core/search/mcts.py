@@ -19,7 +19,14 @@ from random import Random
 from typing import NamedTuple
 
 from autosynth_core.config import RunSettings
-from autosynth_core.errors import AlarmRaised, AutoSynthError, FirstWorkflowFailed, RunHalted, TransientFailure
+from autosynth_core.errors import (
+    AlarmRaised,
+    AnswerUnreadable,
+    AutoSynthError,
+    FirstWorkflowFailed,
+    RunHalted,
+    TransientFailure,
+)
 from autosynth_core.judging import Noise, Observation, Spread
 from autosynth_core.judging import in_words as noise_in_words
 from autosynth_core.judging.concurrently import concurrently
@@ -52,7 +59,7 @@ from autosynth_core.search.evidence import experience, find_weakness, in_words
 from autosynth_core.search.expand import Draft, Expander, Plan, plan_expansion
 from autosynth_core.search.journal import Journal
 from autosynth_core.search.race import Allowance, Race, at_the_end, on_demand, sealed_order
-from autosynth_core.search.refresh import PanelItem, Refresher
+from autosynth_core.search.refresh import PANEL_NODES, PANEL_SEEDS, PanelItem, Refresher
 from autosynth_core.search.scores import DEFAULT_SPREAD, Board, NodeScore, score_nodes
 from autosynth_core.search.select import strategy
 from autosynth_core.search.simulate import Simulator, failing_share
@@ -63,7 +70,6 @@ __all__ = ["Finished", "Search"]
 
 _log = logging.getLogger(__name__)
 
-_PANEL_NODES, _PANEL_SEEDS = 4, 4  # seed inputs of each node
 _FAILING_LIMIT = 0.25  # a workflow that fails on more of its seed inputs than this is broken
 
 
@@ -72,7 +78,7 @@ class Finished(NamedTuple):
 
     reason: StopReason
     tree: Tree
-    race: RaceResult | None  # None: no race was wanted, or there were no sealed seed inputs for one
+    race: RaceResult | None  # None: none was wanted, there were no sealed seed inputs for it, or nothing could be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,19 +177,25 @@ class Search:
         """
         self._read_looks()
         reason = await self._search(stored)
-        return Finished(reason, self._tree, await self._race(self._saved))
+        try:
+            return Finished(reason, self._tree, await self._race(self._allowance))
+        except AnswerUnreadable as error:
+            self._journal.event("race not finished", f"The race has no result: {error}.")
+            return Finished(reason, self._tree, None)
 
     async def race_again(self, stored: Mapping[int, Node]) -> RaceResult | None:
-        """Race the best of what is stored, on all sealed seed inputs that are for racing; nothing new is tried.
+        """Race the best of what is stored on sealed seed inputs; nothing new is tried.
 
-        A person asked for it, so it may cost what it takes. None when there is nothing to race, or nothing to race on.
-        Raises what stops a run.
+        A person asked for it, so what it may cost is its own. None when there is nothing to race, or nothing to race
+        on. Raises what stops a run, and AnswerUnreadable.
         """
         self._read_looks()
         for number in sorted(stored):
+            self._take_released(stored[number].metric_version)
             self._take_in(self._restored(stored[number]))
         self._score()
-        return await self._race(lambda: on_demand(self._settings.race_contenders, len(self._task.sealed_seeds)))
+        contenders = min(self._settings.race_contenders, len(self._board.scores))
+        return await self._race(lambda: on_demand(contenders, len(self._task.sealed_seeds)))
 
     def _read_looks(self) -> None:
         for look in self._journal.looks():
@@ -228,7 +240,7 @@ class Search:
             simulator=self._simulator,
             judge=self._race_judge or self._evaluator,
             seeds=sealed_order(self._task, self._settings),
-            observations=list(self._observations.values()),
+            observations=[each for each in self._observations.values() if each.node in self._board.scores],
             second=self._race_judge is not None,
             iteration=max(self._tree.nodes),
         )
@@ -241,8 +253,8 @@ class Search:
                 self._journal.event(f"alarm {alarm.kind}", alarm.text, result.winner)
         return result
 
-    def _saved(self) -> Allowance:
-        """Samples judged fewer than fixed sampling might have; what was spent on the judge itself counts too."""
+    def _allowance(self) -> Allowance:
+        """What the search judged fewer than fixed sampling might have; what it spent on the judge itself counts too."""
         sealed = {seed.id for seed in self._task.sealed_seeds}
         spent = self._journal.judged_count(self._evaluator.judge_name, apart_from=sealed)
         return at_the_end(len(sealed), len(self._tree.nodes) * self._settings.seed_inputs - spent)
@@ -253,6 +265,7 @@ class Search:
         """Plan now, from what is committed now; the rest runs when the loop gets to it."""
         if stored is not None:
             assert stored.parent is not None
+            self._take_released(stored.metric_version)
             self._start(Plan(number, stored.parent, stored.form, stored.operator, stored.target))
             self._further_seeds(number, stored.parent)  # under way for those planned before it is committed
             return _given(self._restored(stored))
@@ -272,12 +285,16 @@ class Search:
         self._start(plan)
         return self._expanded(plan, self._known(plan), random)
 
-    def _take_released(self) -> None:
-        """A metric set that a person took after all comes into force."""
-        released = [each.metric_set for each in self._journal.metric_sets() if each.standing is Standing.RELEASED]
-        if released and released[-1].version not in self._released:
-            self._released.add(released[-1].version)
-            self._in_force = released[-1]
+    def _take_released(self, by: str | None = None) -> None:
+        """A metric set that a person took after all comes into force.
+
+        ``by``: the version by which the iteration was judged in an earlier go; then it is that set or none.
+        """
+        sets = (each.metric_set for each in self._journal.metric_sets() if each.standing is Standing.RELEASED)
+        new = [each for each in sets if each.version not in self._released and by in (None, each.version)]
+        if new:
+            self._released |= {each.version for each in new}
+            self._in_force = new[-1]
 
     def _start(self, plan: Plan) -> None:
         self._plans[plan.number] = plan
@@ -305,12 +322,13 @@ class Search:
         way = set(self._tree.path(ranked[0]))
         farthest = max(ranked, key=lambda number: (len(way ^ set(self._tree.path(number))), -number))
         version = self._in_force.version
-        items = []
-        for number in list(dict.fromkeys((0, ranked[0], ranked[-1], farthest, *ranked)))[:_PANEL_NODES]:
-            seeds = [seed for node, judged, seed in self._observations if node == number and judged == version]
-            if seeds:
-                items.append(PanelItem(self._tree.nodes[number], tuple(seeds[:_PANEL_SEEDS])))
-        return tuple(items)
+        seeds: defaultdict[int, list[str]] = defaultdict(list)
+        for node, judged, seed in self._observations:
+            if judged == version:
+                seeds[node].append(seed)
+        wanted = dict.fromkeys((0, ranked[0], ranked[-1], farthest, *ranked))
+        there = [number for number in wanted if number in seeds][:PANEL_NODES]
+        return tuple(PanelItem(self._tree.nodes[number], tuple(seeds[number][:PANEL_SEEDS])) for number in there)
 
     def _further_seeds(self, number: int, parent: int) -> tuple[SeedInput, ...]:
         """On which further seed inputs the iteration runs the workflow that it builds upon."""
@@ -416,7 +434,7 @@ class Search:
         result = await self._evaluated(node, self._first, samples, None, (), nothing)
         if result.node.state is not NodeState.SCORED:
             raise FirstWorkflowFailed(
-                f"The first workflow made nothing that could be judged: {result.node.reason} "
+                f"The first workflow made nothing that could be judged: {result.node.reason.rstrip('.')}. "
                 "Check the models in Settings, or change the task's description or first workflow, and resume."
             )
         assert result.metrics is not None
@@ -514,11 +532,11 @@ class Search:
         self._score()
         if not result.stored:
             self._journal.put_outcome(node, result.looks, _told(node, self._tree.scores.get(node.number)))
-            if result.alarm is not None:
-                self._raise([result.alarm], node.number)
+        seen = self._new_alarms(node) if node.state is NodeState.SCORED else []
+        if not result.stored:
+            self._raise([*([result.alarm] if result.alarm else []), *seen], node.number)
         if node.state is not NodeState.SCORED:
             return False
-        self._watch(node, tell=not result.stored)
         self._history.append(top(self._tree.scores))
         self._since_extended += node.number > self._settings.extended_after
         left = self._settings.iterations - node.number
@@ -534,16 +552,16 @@ class Search:
         self._tree.add(node)
         for look in result.looks:
             self._looked[look.node].update(look.seeds)
+            samples = self._journal.samples(self._tree.nodes[look.node].fingerprint)
+            self._lengths[look.node] = text_lengths(self._task, samples)
         for each in self._evaluator.observations(result.looks, self._tree.nodes):
             self._observations[each.node, each.version, each.seed] = each
         if result.refreshed and node.state is NodeState.SCORED:
             self._in_force = result.metrics  # the others were judged by what was in force when they were planned
         return node
 
-    def _watch(self, node: Node, *, tell: bool) -> None:
-        """Tell signs that the judge is being gamed, each once. Raises AlarmRaised in a run that is to stop on one."""
-        samples = self._journal.samples(node.fingerprint)
-        self._lengths[node.number] = text_lengths(self._task, samples)
+    def _new_alarms(self, node: Node) -> list[Alarm]:
+        """Signs that the judge is being gamed, each once in a run."""
         metrics = self._journal.metric_set(node.metric_version)
         found = alarms(
             self._board,
@@ -556,13 +574,13 @@ class Search:
         )
         new = [alarm for alarm in found if alarm.kind not in self._alarmed]
         self._alarmed |= {alarm.kind for alarm in new}
-        if tell and new:
-            self._raise(new, node.number)
+        return new
 
     def _raise(self, found: Sequence[Alarm], number: int) -> None:
+        """Tell them. Raises AlarmRaised in a run that is to stop on one."""
         for alarm in found:
             self._journal.event(f"alarm {alarm.kind}", alarm.text, number)
-        if self._settings.stop_on_drift:
+        if found and self._settings.stop_on_drift:
             raise AlarmRaised("An alarm about the judge went off; see Criteria, then go on or start anew.")
 
     def _score(self) -> None:
@@ -663,13 +681,14 @@ def _told(node: Node, score: NodeScore | None) -> str:
 
 
 def _race_told(result: RaceResult) -> str:
-    gain, low, high = result.gain
+    (gain, low, high), sealed = result.gain, result.sealed
+    alone = f"no other recipe was raced against recipe {result.winner}"
+    best = f"recipe {result.winner} is the best of {len(result.contenders)} with {result.probability:.0%} probability"
+    against = f"Against the first recipe: {gain:+.2f} ({low:+.2f} to {high:+.2f})."
     return (
-        f"Raced on inputs that the search never saw: recipe {result.winner} is the best of {len(result.contenders)} "
-        f"with {result.probability:.0%} probability. It scores {result.sealed.total:.2f} there "
-        f"({result.sealed.low:.2f} to {result.sealed.high:.2f}); the search had claimed "
-        f"{result.claimed.total:.2f}. Against the first recipe: "
-        f"{gain:+.2f} ({low:+.2f} to {high:+.2f})."
+        f"Raced on inputs that the search never saw: {best if len(result.contenders) > 1 else alone}. It scores "
+        f"{sealed.total:.2f} there ({sealed.low:.2f} to {sealed.high:.2f}); the search had claimed "
+        f"{result.claimed.total:.2f}. {against if result.winner else 'It is the first recipe.'}"
     )
 
 

@@ -20,11 +20,12 @@ from typing import NamedTuple
 import numpy as np
 
 from autosynth_core.config import RunSettings
+from autosynth_core.errors import AnswerUnreadable
 from autosynth_core.judging import Observation, Scale, fit_scale, hybrid_reward, radius, t_quantile
 from autosynth_core.judging.concurrently import concurrently
 from autosynth_core.records import MetricSet, RaceResult, Reward, SeedInput, Task, Workflow
 from autosynth_core.search.allocate import leaders
-from autosynth_core.search.evaluate import Evaluator
+from autosynth_core.search.evaluate import MIN_SCORED_SHARE, Evaluator
 from autosynth_core.search.scores import Board, NodeScore
 from autosynth_core.search.simulate import Simulator
 from autosynth_core.search.tree import Tree
@@ -40,9 +41,9 @@ __all__ = [
     "sealed_order",
 ]
 
-_BLOCK = 2  # samples of each in a round, at least
+_BLOCK = 2  # samples of each in a round at least, but for the last of all laps
 _LEAST_CONFIRM = 4  # sealed seed inputs for the score that is reported
-_CONFIRM = 8  # of them where the race has to do with what the search saved, and so many are kept
+_CONFIRM = 8  # of these at least in the race that ends a search, where so many are kept
 LEAST_SEALED = _BLOCK + _LEAST_CONFIRM  # below this there is no race
 _DRAWS = 20_000
 _MOST_LAPS = 4  # times that the rounds go over all of the track
@@ -63,12 +64,12 @@ class Allowance(NamedTuple):
 
 
 def at_the_end(sealed: int, saved: int) -> Allowance:
-    """Of the race that ends a search which saved so many samples: what the confirmation takes, the rounds can't use."""
+    """What the race that ends a search may cost; the search has ``saved`` so many samples."""
     return Allowance(saved, min(_kept(sealed), _CONFIRM))
 
 
 def on_demand(contenders: int, sealed: int) -> Allowance:
-    """Of a race that a person asked for: once over the track for so many, confirmed on all that is kept for that."""
+    """What a race that a person asked for may cost: once over the track for so many, confirmed on all that is kept."""
     kept = _kept(sealed)
     return Allowance(contenders * (sealed - kept) + 2 * kept, kept)
 
@@ -131,7 +132,8 @@ class Race:
     async def run(self, allowance: Allowance) -> RaceResult | None:
         """Race for what is allowed; the first round, of the fewest samples, and the confirmation are run in any case.
 
-        What the rounds leave goes to the confirmation. None when there are too few sealed seed inputs.
+        What the rounds leave goes to the confirmation. None when there are too few sealed seed inputs. Raises
+        AnswerUnreadable when too little of what the judge said of the winner could be read for a score.
         """
         track = self.seeds[: len(self.seeds) - _kept(len(self.seeds))]
         if len(track) < _BLOCK:
@@ -139,8 +141,8 @@ class Race:
         left = allowance.samples - 2 * allowance.confirm
         scale = self._scale_of_search
         running = self._leaders(scale, sorted(self.board.scores))
-        self._ran = dict.fromkeys(running, 0)
-        while len(running) > 1 and (block := self._block(running, left, _MOST_LAPS * len(track))):
+        while len(running) > 1 and (block := self._block(running, left, _MOST_LAPS * len(track))) > 0:
+            self._ran |= {number: self._ran.get(number, 0) for number in running}
             await concurrently(self._run_on(number, track, block) for number in running)
             left -= block * len(running)
             self._out |= set(running) - set(self._still_in(running))
@@ -148,7 +150,7 @@ class Race:
             running = self._leaders(scale, self._candidates(scale))
             if left < _BLOCK * len(running):
                 break
-            self._ran |= {number: self._ran.get(number, 0) for number in running}
+        self._ran = self._ran or dict.fromkeys(running, 0)  # one alone has no rounds
         among = sorted(self._ran.keys() & set(scale.nodes))
         winner = self._leaders(scale, [number for number in among if number not in self._out])[0]
         chances = probability_best(scale, self._programs, among, self._weight) if len(among) > 1 else {winner: 1.0}
@@ -161,7 +163,7 @@ class Race:
         0 when one of them has made the most that there are.
         """
         block = max(_BLOCK, left // (2 * len(running)))
-        return min(block, most - max(self._ran[number] for number in running))
+        return min(block, most - max(self._ran.get(number, 0) for number in running))
 
     def _leaders(self, scale: Scale, among: Collection[int]) -> tuple[int, ...]:
         return leaders(scale, self._programs, among, self.settings.race_contenders, self._weight)
@@ -256,11 +258,17 @@ class Race:
         ours = {each.seed: each.score for each in await self._look(winner, seeds)}
         firsts = ours if winner == 0 else {each.seed: each.score for each in await self._look(0, seeds)}
         shared = sorted(ours.keys() & firsts.keys())
+        if len(shared) < max(2, MIN_SCORED_SHARE * len(seeds)):
+            raise AnswerUnreadable(
+                f"of what recipes {winner} and 0 made on {len(seeds)} inputs kept aside, the judge "
+                f"{self.judge.judge_name} could be read on {len(shared)}; set another one in Settings, or try again later"
+            )
         apart = [ours[seed] - firsts[seed] for seed in shared]
         program = self._programs[winner] - self._programs[0]
         gain = _interval(apart)
         low, middle, high = (
-            (1 - self._weight) * each / 4 + self._weight * program for each in (gain.low, gain.mean, gain.high)
+            max(-1.0, min(1.0, (1 - self._weight) * each / 4 + self._weight * program))
+            for each in (gain.low, gain.mean, gain.high)
         )
         return RaceResult(
             run_id=self.run_id,
@@ -281,15 +289,12 @@ class Race:
         shift = None if self.second else self._scale_of_search.shifts.get(self.metrics.version)
         mean, half = found.mean, (found.high - found.low) / 2
         if shift is not None:
-            mean, half = mean - shift.mean, math.hypot(half, 1.96 * shift.sd)
+            mean, half = mean - shift.mean, math.hypot(half, (shift.high - shift.low) / 2)
         return hybrid_reward(mean, mean - half, mean + half, score.workflow_score, self._weight, found.n)
 
 
 def _interval(values: Sequence[float]) -> _Sealed:
-    """Mean and 95% t interval over seed inputs; as wide as the scale with fewer than two."""
-    if len(values) < 2:
-        mean = values[0] if values else 3.0
-        return _Sealed(mean, mean - 4.0, mean + 4.0, len(values))
+    """Mean and 95% t interval over seed inputs, at least two."""
     mean = fmean(values)
     half = t_quantile(len(values) - 1) * stdev(values) / math.sqrt(len(values))
     return _Sealed(mean, mean - half, mean + half, len(values))

@@ -44,7 +44,9 @@ from autosynth_core.records import (
 from autosynth_core.search.evaluate import Evaluator
 from autosynth_core.search.journal import Journal
 
-__all__ = ["PanelItem", "Refreshed", "Refresher", "as_proposed"]
+__all__ = ["PANEL_NODES", "PANEL_SEEDS", "PanelItem", "Refreshed", "Refresher", "as_proposed"]
+
+PANEL_NODES, PANEL_SEEDS = 4, 4  # nodes of the anchor panel, and seed inputs of each, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,8 @@ class Refresher:
         found = None if born is None else await self._fitness(number, born.metrics)
         provenance = "proposed from the first samples"
         if born is None or (found is not None and found.verdict is FitnessVerdict.UNFIT):
-            plain = with_anchors(starting_metrics(self._task), self._anchors, self._settings.anchor_share)
+            own_words = MetricSet(starting_metrics(self._task).metrics[: self._settings.metric_count])
+            plain = with_anchors(own_words, self._anchors, self._settings.anchor_share)
             other = await self._fitness(number, plain)
             if born is None or (other is not None and other.verdict is not FitnessVerdict.UNFIT):
                 if born is not None:

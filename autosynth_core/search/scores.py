@@ -69,12 +69,12 @@ def observe(
     nodes: Mapping[int, Node],
     rows: Iterable[ScoreRow],
     metric_sets: Mapping[str, MetricSet],
-    failed: Mapping[str, Collection[str]],
+    failed: Mapping[str, Collection[tuple[str, int]]],
 ) -> list[Observation]:
     """The observations behind these looks, each (node, version, seed input) once.
 
-    ``rows`` are one judge's verdicts on samples of the run; ``failed`` maps fingerprints to the ids of seed inputs on
-    which the workflow's own code failed: they count as the lowest score.
+    ``rows`` are one judge's verdicts on samples of the run; ``failed`` maps fingerprints to the samples (seed input's
+    id, replicate) that the workflow's own code failed to make: they count as the lowest score.
     """
     by_pair: dict[tuple[str, str], list[ScoreRow]] = defaultdict(list)
     for row in rows:
@@ -86,11 +86,11 @@ def observe(
     found = []
     for (node, version), seeds in sorted(wanted.items()):
         fingerprint = nodes[node].fingerprint
-        scores = replicate_scores(by_pair[fingerprint, version], metric_sets[version])
-        whole = with_failures({seed: fmean(values) for seed, values in scores.items()}, failed.get(fingerprint, ()))
+        read = replicate_scores(by_pair[fingerprint, version], metric_sets[version])
+        scores = with_failures(read, failed.get(fingerprint, ()))
         found += [
-            Observation(node, version, seed, whole[seed], len(scores.get(seed, ())) or 1)
-            for seed in sorted(seeds & whole.keys())
+            Observation(node, version, seed, fmean(scores[seed]), len(scores[seed]))
+            for seed in sorted(seeds & scores.keys())
         ]
     return found
 
@@ -163,13 +163,16 @@ def _against(paired: Mapping[int, Mapping[str, Mapping[str, float]]], node: Node
     return difference(child, other)
 
 
-def with_failures(scores: Mapping[str, float], failed: Collection[str]) -> dict[str, float]:
-    """Seed scores with the lowest, 1, for each seed input on which the workflow's own code failed.
+def with_failures(scores: Mapping[str, Sequence[float]], failed: Collection[tuple[str, int]]) -> dict[str, list[float]]:
+    """Each seed input's replicate scores, with the lowest, 1, for each sample that the workflow failed to make.
 
     Left out, a workflow would gain by failing on the hardest inputs. What an endpoint or a judge failed to give is
     left out all the same: that is no fault of the workflow's.
     """
-    return {**scores, **dict.fromkeys(sorted(failed), 1.0)}
+    whole = {seed: list(values) for seed, values in scores.items()}
+    for seed, _ in sorted(failed):
+        whole.setdefault(seed, []).append(1.0)
+    return whole
 
 
 def best(scores: Mapping[int, NodeScore]) -> int | None:

@@ -169,16 +169,16 @@ class Tree:
             for subject, judge, metric, score in found
         ]
 
-    def failed_seeds(self, run_id: str) -> dict[str, set[str]]:
-        """By workflow fingerprint, the ids of the seed inputs on which the workflow's own code failed."""
+    def failed_samples(self, run_id: str) -> dict[str, set[tuple[str, int]]]:
+        """By workflow fingerprint, the samples that its own code failed to make: seed input's id and replicate."""
         with self._db.read() as db:
             found = db.put(
-                "SELECT fingerprint, seed_id FROM samples WHERE run_id = ? AND state = ?",
+                "SELECT fingerprint, seed_id, replicate FROM samples WHERE run_id = ? AND state = ?",
                 (run_id, SampleState.WORKFLOW_FAILED),
             ).fetchall()
-        failed: dict[str, set[str]] = {}
-        for fingerprint, seed_id in found:
-            failed.setdefault(fingerprint, set()).add(seed_id)
+        failed: dict[str, set[tuple[str, int]]] = {}
+        for fingerprint, seed_id, replicate in found:
+            failed.setdefault(fingerprint, set()).add((seed_id, replicate))
         return failed
 
     # --- metric sets

@@ -17,12 +17,13 @@ from autosynth_core.records import Task
 from autosynth_core.search import at_the_end, most_samples, on_demand
 from autosynth_core.search.allocate import first_look, parent_look
 from autosynth_core.search.chance import repeated_seeds
+from autosynth_core.search.refresh import PANEL_NODES, PANEL_SEEDS
 from autosynth_core.views import words
 
 __all__ = ["Estimate", "RaceCost", "Tokens", "estimate", "race_cost"]
 
 _PARENTS = 3  # the best few are built on: so many parents a renewal of the criteria are judged again
-_PANEL = 4 * 4  # earlier samples judged by new criteria: of at most four recipes, on at most four inputs each
+_PANEL = PANEL_NODES * PANEL_SEEDS  # earlier samples judged by new criteria, at most
 _SLOTS = 2.0  # gain of the embedded model's slots on two cores
 
 
@@ -65,6 +66,7 @@ class _Plan(NamedTuple):
     panel: int  # and of earlier recipes
     known: int  # outputs of known worth that the judge is tried on
     known_sets: int  # by so many sets of criteria as proposed
+    breach: int  # calls for words that break a rule
     known_plain: int  # criteria of a further set, made from the task's words, which an unfit judge is tried by
     contenders: int
     race: int  # samples made and judged
@@ -127,7 +129,7 @@ def estimate(
     verdicts = draws * (plan.judged_in_search * metrics + on_known + plan.recipes * len(WORKFLOW_METRICS.metrics))
     raced = draws * plan.race * metrics
     proposed, reasons = (1 + plan.renewed) * settings.metric_candidates, settings.iterations
-    answers = plan.recipes + written + proposed + reasons
+    answers = plan.recipes + written + proposed + reasons + plan.breach
     second = bool(settings.models.second_judge)
     evaluator = _times(_VERDICT, verdicts).plus(_times(_METRICS, proposed)).plus(_times(_REASON, reasons))
     by_race = _times(_VERDICT, raced)
@@ -149,14 +151,16 @@ def _plan(settings: RunSettings, task: Task) -> _Plan:
     seeds = task.search_seeds[:inputs]
     start = len(repeated_seeds(seeds, settings)) if settings.measure_noise else inputs
     first = min(first_look(settings), inputs)
-    further = min(parent_look(settings), len(task.search_seeds)) - first
-    all_further = settings.iterations * further  # when each is built upon in its turn
+    whole = min(parent_look(settings), len(task.search_seeds))
+    further = whole - first
+    all_further = settings.iterations * further + max(0, whole - start)  # when each is built upon in its turn
     renewed = (settings.iterations - 1) // settings.metric_refresh if settings.metric_refresh else 0
     parents = first * min(settings.iterations, _PARENTS * renewed)
     known = len(known_outputs(task, rule_to_break(task))) if settings.check_fitness else 0
     repeated = start if settings.measure_noise else 0
-    spent = start + settings.iterations * first + all_further + parents + renewed * _PANEL
-    left = recipes * settings.seed_inputs - spent - 2 * repeated - known * (1 + renewed)
+    # What is left when the criteria are never renewed, which would cost verdicts alone.
+    spent = start + settings.iterations * first + all_further + 2 * repeated + known
+    left = recipes * settings.seed_inputs - spent
     contenders, sealed = min(settings.race_contenders, recipes), len(task.sealed_seeds)
     return _Plan(
         recipes,
@@ -170,7 +174,8 @@ def _plan(settings: RunSettings, task: Task) -> _Plan:
         renewed * _PANEL,
         known,
         1 + renewed if known else 0,
-        len(starting_metrics(task).metrics) if known else 0,
+        int(known > 0 and bool(rule_to_break(task))),
+        min(settings.metric_count, len(starting_metrics(task).metrics)) if known else 0,
         contenders,
         most_samples(contenders, sealed, at_the_end(sealed, left)),
     )

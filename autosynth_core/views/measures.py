@@ -81,7 +81,7 @@ def chances(race: RaceView) -> str:
     """How sure it is that the winner is the best of those that ran."""
     others = len(race.result.contenders) - 1
     if others < 1:
-        return "No other recipe came close enough to be raced against it."
+        return "No other recipe was raced against it."
     return f"It is the best of the {others + 1} that were raced with a probability of {surely(race)}."
 
 

@@ -9,10 +9,11 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import fmean
 from typing import NamedTuple
 
 from autosynth_core.config import RoundSettings, RunSettings
-from autosynth_core.judging import difference, seed_scores
+from autosynth_core.judging import difference, replicate_scores
 from autosynth_core.records import Command, Comparison, Event, Node, NodeState, Run, RunKind, RunState, Standing, Usage
 from autosynth_core.search.scores import NodeScore, with_failures
 from autosynth_core.store import Store
@@ -175,7 +176,7 @@ def _against_first(store: Store, run_id: str, scored: ScoredRun, number: int) ->
     against = scored.scores[number].against_parent
     if scored.nodes[number].parent == 0 and against is not None:
         return against.verdict
-    failed = store.failed_seeds(run_id)
+    failed = store.failed_samples(run_id)
 
     def seeds(fingerprint: str) -> dict[str, dict[str, float]]:
         rows = defaultdict(list)
@@ -183,7 +184,12 @@ def _against_first(store: Store, run_id: str, scored: ScoredRun, number: int) ->
             rows[row.version].append(row)
         read = {version: metrics for version in rows if (metrics := store.metric_set(version)) is not None}
         return {
-            version: with_failures(seed_scores(rows[version], metrics), failed.get(fingerprint, ()))
+            version: {
+                seed: fmean(scores)
+                for seed, scores in with_failures(
+                    replicate_scores(rows[version], metrics), failed.get(fingerprint, ())
+                ).items()
+            }
             for version, metrics in read.items()
         }
 

@@ -72,7 +72,7 @@ def _search(store: Store, run: Run, nodes: Mapping[int, Node]) -> ScoredRun:
     sets = {entry.metric_set.version: entry.metric_set for entry in store.metric_sets(run.id)}
     judge = settings.models.evaluator or _judge(store, run.id, settings.models.second_judge)
     rows = store.sample_scores(run.id, judge=judge)
-    seen = observe(store.looks(run.id), nodes, rows, sets, store.failed_seeds(run.id))
+    seen = observe(store.looks(run.id), nodes, rows, sets, store.failed_samples(run.id))
     noise = _noise(store, run.id, nodes, sets, judge) if settings.measure_noise else None
     board = _board(store, run.id, nodes, seen, settings, judge, noise)
     scores = dict(board.scores)

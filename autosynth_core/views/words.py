@@ -161,7 +161,6 @@ _FAILURES = {
 _OTHER_FAILURE = Failure(
     "A call failed for another reason.", "If it happens often, ask whoever looks after the models."
 )
-_RACED_ALONE = re.compile(r"recipe (\d+) is the best of 1 with 100\s?% probability")
 _ENDS = {"ok": "complete", "truncated": "cut off at its length", "empty": "without text"}
 
 
@@ -195,10 +194,7 @@ def node_state(state: NodeState) -> str:
 
 
 def told(event: Event) -> str:
-    """An event as a teacher reads it: the engine's short words for the end of a run become those of ``run_state``, and
-    whoever raced alone is not called the best of one."""
-    if event.kind == "race":
-        return _RACED_ALONE.sub(r"no other recipe came close enough to recipe \1 to be raced against it", event.message)
+    """An event as a teacher reads it: the engine's short words for the end of a run become those of ``run_state``."""
     state, _, reason = event.message.removesuffix(".").partition(": ")
     ends = event.kind in set(RunState) and state.lower() == event.kind
     return f"{_TOLD[reason]}." if ends and reason in _TOLD else event.message

@@ -25,7 +25,6 @@ from autosynth_core.judging import (
     known_outputs,
     suggest,
 )
-from autosynth_core.judging.known import RULE_BROKEN
 from autosynth_core.records import (
     Comparison,
     Event,
@@ -38,7 +37,7 @@ from autosynth_core.records import (
     Standing,
     Verdict,
 )
-from autosynth_core.search import as_proposed, known_sample, known_scores
+from autosynth_core.search import as_proposed, known_sample, known_scores, rule_broken_id
 from autosynth_core.store import Store
 from autosynth_core.views.kept import Kept
 from autosynth_core.views.scored import ScoredRun, scored_run
@@ -197,9 +196,8 @@ def _versions(store: Store, run: Run, scored: ScoredRun) -> tuple[VersionView, .
 def _known(store: Store, run: Run) -> list[Known]:
     """What the judge was tried on; of the copy that breaks a rule it is only known here whether there was one."""
     task = task_of(store, run)
-    known = known_outputs(task, "-")
-    copies = [known_sample(each).id for each in known if each.how == RULE_BROKEN]
-    return known if copies and store.verdicts(run.id, subjects=copies) else known_outputs(task)
+    copy = rule_broken_id(task)
+    return known_outputs(task, "-" if copy and store.verdicts(run.id, subjects=[copy]) else "")
 
 
 def _in_force(used: Sequence[RunMetricSet], scored: ScoredRun) -> RunMetricSet | None:

@@ -117,7 +117,7 @@ class SimulatedClient:
             case "metrics":
                 return self._metrics(request, scope), None
             case "breach":
-                return "And the answer is a secret.", None
+                return json.dumps({"sentences": "And the answer is a secret."}), None
             case "reason":
                 return json.dumps({"reason": "It is plainer than it could be."}), None
             case _:

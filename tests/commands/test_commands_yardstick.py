@@ -42,11 +42,13 @@ def test_search_tells_what_its_scores_rest_on(searched: tuple[Path, Ended, OpenA
     assert ended.status == 0, ended.said
     told = ended.json
     race, judge, noise = told["race"], told["judge"], told["noise"]
-    assert set(race) == {"winner", "sealed", "claimed", "gain", "probability"}
+    assert set(race) == {"winner", "sealed", "claimed", "gain", "raced", "probability"}
     for each in (race["sealed"], race["claimed"]):
         assert each["ci"][0] <= each["reward"] <= each["ci"][1]
     assert race["gain"]["ci"][0] <= race["gain"]["mean"] <= race["gain"]["ci"][1]
-    assert 0 <= race["probability"] <= 1
+    assert race["sealed"]["n"] >= 4
+    assert race["raced"] >= 1
+    assert race["probability"] is None if race["raced"] == 1 else 0 <= race["probability"] <= 1
     assert judge["verdict"] in {"fit", "weak", "unfit", "unknown"}
     assert judge["ci"][0] <= judge["auc"] <= judge["ci"][1]
     assert set(noise) == {"sample", "judge", "seed", "detects"}

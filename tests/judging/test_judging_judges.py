@@ -347,7 +347,7 @@ async def test_no_reason_is_said_not_made_up(
 async def test_words_that_break_a_rule_are_one_short_line_without_markup(
     scripted: Script, task: Task, scope: Scope
 ) -> None:
-    writer = await scripted(lambda body: "**Raisins** drink\n</data> <b>poison</b>. " * 40)
+    writer = await scripted(lambda body: "**Raisins** drink\n</data> <b>poison</b>. " * 40, json_schema=False)
     breach = await write_breach(task, writer.model, scope)
     assert breach.startswith("Raisins drink ‹/data› ‹b›poison")
     assert len(breach) <= 400
@@ -364,7 +364,7 @@ async def test_words_that_break_a_rule_are_one_short_line_without_markup(
 async def test_no_words_that_break_a_rule_are_made_up(
     scripted: Script, task: Task, scope: Scope, answer: Reply | str, error: type[Exception]
 ) -> None:
-    writer = (await scripted(lambda body: answer)).model
+    writer = (await scripted(lambda body: answer, json_schema=False)).model
     with pytest.raises(error):
         await write_breach(task, writer, scope)
     with pytest.raises(ValueError, match="must-never"):

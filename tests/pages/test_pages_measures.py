@@ -145,7 +145,7 @@ def test_who_raced_alone_is_not_called_the_best_of_one(open_page: Open, store: S
     text = said(fine(open_page("search", run=run.id)))
     assert "best of 1" not in text
     assert "100%" not in text
-    assert "No other recipe came close enough to be raced against it." in text
+    assert "No other recipe was raced against it." in text
 
 
 def test_race_is_asked_for_and_left_to_the_engine(open_page: Open, store: Store, project: Project) -> None:

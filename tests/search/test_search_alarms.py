@@ -80,7 +80,7 @@ def test_length_is_that_of_the_inputs_that_were_looked_at() -> None:
 
 
 def test_nodes_without_a_text_and_a_board_without_scores_do_no_harm() -> None:
-    assert seen([3.0] * 10, []) == []
+    assert seen([3.0, 3.5] * 5, []) == []
     assert alarms(Board({}, None), [], {}, task=TASK, metrics=FIRST, first=FIRST, fitness=None) == []
 
 
@@ -145,6 +145,19 @@ def test_judge_that_orders_rated_samples_otherwise_raises_an_alarm(found: Auc | 
 def race_of(gain: tuple[float, float, float], winner: int = 1) -> RaceResult:
     reward = Reward(0.5, 0.5, 0.5, 0.4, 0.6, 6)
     return RaceResult("r", "second", "v", {winner: 6}, winner, 0.9, reward, reward, reward, gain)
+
+
+@pytest.mark.parametrize(
+    ("scores", "told"),
+    [([3.0] * 8, True), ([3.0] * 7, False), ([3.0] * 7 + [3.5], False)],
+    ids=["one score", "too few to say", "two scores"],
+)
+def test_judge_that_gives_everything_the_same_score_raises_an_alarm(scores: list[float], told: bool) -> None:
+    seen = [Observation(at % 2, "v", f"seed {at // 2}", score) for at, score in enumerate(scores)]
+    found = alarms(Board({}, None), seen, {}, task=TASK, metrics=FIRST, first=FIRST, fitness=None)
+    assert [each.kind for each in found] == (["constant"] if told else [])
+    alone = [each._replace(node=0) for each in seen]
+    assert alarms(Board({}, None), alone, {}, task=TASK, metrics=FIRST, first=FIRST, fitness=None) == []
 
 
 def test_second_judge_that_sees_no_gain_where_a_large_one_was_claimed_raises_an_alarm() -> None:

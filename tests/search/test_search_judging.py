@@ -117,13 +117,14 @@ async def test_second_judge_speaks_under_its_name_and_moves_no_reward(
     assert {row.judge for row in store.workflow_scores(two.run_id)} == {"scripted"}
 
 
-async def test_second_judge_that_says_nothing_readable_ends_in_a_race_that_claims_nothing(
-    store: Store, sandbox: Sandbox, serve: Serve
+@pytest.mark.parametrize("readable", [0, 1, 3], ids="{} inputs read".format)
+async def test_race_of_which_too_little_can_be_read_has_no_result_and_says_so(
+    readable: int, store: Store, sandbox: Sandbox, serve: Serve
 ) -> None:
     scripted = ScriptedModels()
 
     def answer(body: dict[str, Any]) -> Reply:
-        if body["model"] == "mute" and is_verdict(body):
+        if body["model"] == "mute" and is_verdict(body) and not any(each in str(body) for each in concepts[:readable]):
             return Reply("well", first_token=[("well", -0.01), ("so", -5.0)])
         return scripted(body)
 
@@ -132,9 +133,11 @@ async def test_second_judge_that_says_nothing_readable_ends_in_a_race_that_claim
     task = make_task(sealed_seeds=tuple(SeedInput({"concept": each, "grade": "8"}) for each in concepts))
     given = {"expansion": Expansion.EDITS, "iterations": 4, "race_contenders": 3, "workflow_weight": 0}
     found = await search(store, sandbox, small(server, **given, models={"second_judge": "mute"}), task=task)
-    (race,) = store.races(found.run_id)
-    assert race.winner == scored_run(store, found.run_id).best
-    assert (race.sealed.low, race.sealed.high) == (0.0, 1.0)
+    assert store.races(found.run_id) == []
+    (told,) = found.said("race not finished")
+    assert "the judge mute could be read on" in told
+    assert "set another one" in told
+    assert found.reason is StopReason.ITERATIONS
 
 
 # --- scores -------------------------------------------------------------------------------------------------------

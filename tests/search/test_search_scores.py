@@ -77,18 +77,20 @@ def test_look_at_an_unknown_node_or_version_shows_nothing() -> None:
 
 
 def test_seed_input_that_the_workflow_failed_on_counts_as_the_lowest_score() -> None:
-    found = seen([Look(0, 0, ONE, SEEDS)], [row(0, "a", 4.0)], {"f0": {"b"}})
+    found = seen([Look(0, 0, ONE, SEEDS)], [row(0, "a", 4.0)], {"f0": {("b", 0)}})
     assert found == [Observation(0, ONE, "a", 4.0), Observation(0, ONE, "b", 1.0)]
 
 
 def test_failure_beyond_the_look_does_not_count_yet() -> None:
-    assert seen([Look(0, 0, ONE, ("a",))], [row(0, "a", 4.0)], {"f0": {"b"}, "f1": {"a"}}) == [
+    assert seen([Look(0, 0, ONE, ("a",))], [row(0, "a", 4.0)], {"f0": {("b", 0)}, "f1": {("a", 0)}}) == [
         Observation(0, ONE, "a", 4.0)
     ]
 
 
-def test_failing_on_one_replicate_is_failing_on_the_seed_input() -> None:
-    assert with_failures({"a": 4.0}, {"a"}) == {"a": 1.0}
+def test_replicate_that_the_workflow_failed_to_make_counts_beside_the_one_that_it_made() -> None:
+    assert with_failures({"a": [4.0]}, {("a", 1), ("b", 0)}) == {"a": [4.0, 1.0], "b": [1.0]}
+    found = seen([Look(0, 0, ONE, ("a",))], [row(0, "a", 4.0)], {"f0": {("a", 1)}})
+    assert found == [Observation(0, ONE, "a", 2.5, 2)]
 
 
 def test_replicates_are_one_observation() -> None:

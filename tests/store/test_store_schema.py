@@ -107,7 +107,7 @@ def test_the_public_names_are_these() -> None:
             "usage",
             "verdicts",
             "waiting",
-            "failed_seeds",
+            "failed_samples",
             "workflow_scores",
         ),
     }

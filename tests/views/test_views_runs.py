@@ -102,14 +102,6 @@ def test_a_stop_is_waited_for_until_the_run_has_ended(store: Store, project: Pro
 def test_what_the_engine_says_at_the_end_reads_as_words_for_a_teacher() -> None:
     assert words.told(Event("r", 1.0, "finished", "Finished: converged.")).startswith("Finished: the best recipes")
     assert words.told(Event("r", 1.0, "stopped", "Stopped: stopped by you.")) == "Stopped by you."
-    alone = "Raced on unseen inputs: recipe 2 is the best of 1 with 100% probability. It scores 0.61."
-    told = words.told(Event("r", 1.0, "race", alone))
-    assert "no other recipe came close enough to recipe 2" in told
-    assert "best of 1" not in told
-    assert told.endswith("It scores 0.61.")
-    two = alone.replace("of 1 with 100%", "of 12 with 83%")
-    assert words.told(Event("r", 1.0, "race", two)) == two
-    assert words.told(Event("r", 1.0, "node", alone)) == alone
     for message in ("Failed: The key was refused.", "Recipe 1 is done", "Finished: converged. And more."):
         assert words.told(Event("r", 1.0, "failed", message)) == message
 
