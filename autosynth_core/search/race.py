@@ -261,7 +261,7 @@ class Race:
         if len(shared) < max(2, MIN_SCORED_SHARE * len(seeds)):
             raise AnswerUnreadable(
                 f"of what recipes {winner} and 0 made on {len(seeds)} inputs kept aside, the judge "
-                f"{self.judge.judge_name} could be read on {len(shared)}; set another one in Settings, or try again later"
+                f"{self.judge.judge_name} could be read on {len(shared)}; set another one in Settings, or try later"
             )
         apart = [ours[seed] - firsts[seed] for seed in shared]
         program = self._programs[winner] - self._programs[0]
