@@ -277,6 +277,7 @@ def _task(file: _FileModel) -> Task:
     _check_names(file, seed_names)
     _check_examples("good_examples", file.good_examples, file.output_fields, seed_names)
     _check_examples("bad_examples", file.bad_examples, file.output_fields, seed_names)
+    _check_sides(file)
     search, sealed = _sides(file)
     return Task(
         title=file.title,
@@ -358,6 +359,16 @@ def _check_examples(
         _check_fields(example.output, [f.name for f in fields], f'"output" {place}', '"output_fields"')
         for field in fields:
             _check_output(field, example.output[field.name], f'"{field.name}" in "output" {place}')
+
+
+def _check_sides(file: _FileModel) -> None:
+    """Refuse an example that is both good and bad: no judge could tell it from itself."""
+    good = [(_content(each.seed), each.output) for each in file.good_examples]
+    for at, each in enumerate(file.bad_examples, 1):
+        if (same := (_content(each.seed), each.output)) in good:
+            raise _Refused(
+                f'item {at} of "bad_examples" is item {good.index(same) + 1} of "good_examples" too; remove one of them'
+            )
 
 
 def _check_output(field: _FieldModel, value: object, place: str) -> None:

@@ -80,12 +80,12 @@ def quarantine_reason(found: PanelDrift | None, fitness: Fitness | None, before:
     """
     unfit = fitness is not None and fitness.verdict is FitnessVerdict.UNFIT
     if unfit and (before is None or before.verdict is not FitnessVerdict.UNFIT):
-        return "it does not tell work you called good from work you called bad, or from spoiled copies"
+        return "they do not tell work you called good from work you called bad, or from spoiled copies"
     if found is None or found.agreement is None:
         return ""
     if found.highest < _LEAST_AGREEMENT * found.expected:
         return (
-            f"it puts the same {found.n} samples in another order than the criteria before "
+            f"they put the same {found.n} samples in another order than the criteria before "
             f"(rank correlation {found.agreement:.2f}, where {found.expected:.2f} was to be expected)"
         )
     return ""

@@ -253,3 +253,16 @@ def finish(process: subprocess.Popen[str], within_s: float = 90.0) -> Ended:
         out, said = process.communicate()
         raise AssertionError(f"still running after {within_s} s: {out} {said}") from None
     return Ended(process.returncode, out, said)
+
+
+@contextmanager
+def an_engine(db: Path, run_id: str) -> Iterator[Store]:
+    """An engine that works on what is queued, without queueing it anew as ``at_work`` does."""
+    owner = Owner(db, only=frozenset({run_id}))
+    with Store.open(db) as store:
+        owner.start()
+        try:
+            yield store
+        finally:
+            owner.close()
+            assert owner.failure is None

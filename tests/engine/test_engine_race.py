@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_runs import add_run, at_work, count, ended, new_search, settings_for, tree_of, wait_until
+from engine_runs import add_run, an_engine, at_work, count, ended, new_search, settings_for, tree_of, wait_until
 from openai_server import OpenAIServer, Reply
 from scripted_models import ScriptedModels
 
 from autosynth_core.config import RunSettings
-from autosynth_core.engine import Owner, decide_on_metrics, race, resume, stop
+from autosynth_core.engine import decide_on_metrics, race, resume, stop
 from autosynth_core.engine.control import LIVE
 from autosynth_core.errors import InputError
 from autosynth_core.records import Metric, MetricSet, RunState, Standing, StopReason
@@ -23,22 +21,10 @@ from autosynth_core.store import Store
 RACED = {"iterations": 5, "race_contenders": 3, "convergence": "paper", "epsilon": 1.0, "patience": 2}
 
 
-@contextmanager
-def picking_up(db: Path, run_id: str) -> Iterator[Store]:
-    """An engine that works on what is queued, without queueing it anew as ``at_work`` does."""
-    owner = Owner(db, only=frozenset({run_id}))
-    with Store.open(db) as store:
-        owner.start()
-        try:
-            yield store
-        finally:
-            owner.close()
-
-
 def raced(db: Path, run_id: str) -> None:
     with Store.open(db) as store:
         race(store, run_id)
-    with picking_up(db, run_id) as store:
+    with an_engine(db, run_id) as store:
         wait_until(lambda: store.run(run_id).state not in LIVE, 60)
 
 
@@ -131,7 +117,7 @@ def test_race_stopped_by_a_person_leaves_the_search_finished(db: Path) -> None:
         delay[0] = 0.3
         with Store.open(db) as store:
             race(store, run_id)
-        with picking_up(db, run_id) as store:
+        with an_engine(db, run_id) as store:
             wait_until(lambda: store.run(run_id).state is RunState.RUNNING)
             stop(store, run_id)
             wait_until(lambda: store.run(run_id).state is not RunState.RUNNING)

@@ -17,6 +17,7 @@ import pytest
 from engine_runs import (
     KEY,
     add_run,
+    an_engine,
     asked_of,
     command,
     finish,
@@ -33,7 +34,7 @@ from openai_server import OpenAIServer, Reply
 from scripted_models import ScriptedModels
 
 from autosynth_core.__main__ import main
-from autosynth_core.engine import Owner, pause, race, resume, stop
+from autosynth_core.engine import pause, race, resume, stop
 from autosynth_core.engine.control import LIVE
 from autosynth_core.engine.owner import STALE_AFTER_S, recover
 from autosynth_core.errors import InputError, SettingsError
@@ -95,19 +96,6 @@ def case(searched: Case, db: Path) -> Iterator[Case]:
     searched.dial.delay_s = 0.02
     yield searched._replace(db=db)
     searched.dial.delay_s = 0.0
-
-
-@contextmanager
-def an_engine(db: Path, run_id: str) -> Iterator[Store]:
-    """An engine that works on what is queued."""
-    owner = Owner(db, only=frozenset({run_id}))
-    with Store.open(db) as store:
-        owner.start()
-        try:
-            yield store
-        finally:
-            owner.close()
-            assert owner.failure is None
 
 
 def race_to_its_end(db: Path, run_id: str) -> Run:
@@ -412,6 +400,20 @@ def test_cap_is_kept_by_a_race_that_is_queued_while_no_engine_is_there(case: Cas
     race_to_its_end(case.db, case.id)
     assert case.server.calls == asked
     assert "The budget of 100 tokens is used up" in last_told(case)
+
+
+def test_cap_of_one_kind_leaves_the_runs_own_of_the_other_kind(case: Case) -> None:
+    with Store.open(case.db) as store:
+        settings = json.loads(case.run.settings)
+        store.set_settings(case.id, json.dumps({**settings, "budget_tokens": 1000}))
+        before = store.run(case.id)
+        race(store, case.id, budget_usd=1000.0)
+    asked = case.server.calls
+    assert race_to_its_end(case.db, case.id) == before
+    assert case.server.calls == asked
+    assert "The budget of 1,000 tokens is used up" in last_told(case)
+    with Store.open(case.db) as store:
+        assert store.races(case.id) == []
 
 
 def test_race_of_a_run_without_budget_left_needs_a_cap_of_its_own(case: Case) -> None:

@@ -69,7 +69,7 @@ def test_decision_on_criteria_is_kept_and_asked_for_once(
     run = add_search(store, project)
     new = set_aside(store, run)
     app = fine(open_page("metrics", run=run.id))
-    assert "it does not tell good from bad" in said(app)
+    assert "they do not tell good from bad" in said(app)
     button(app, label).click().run()
     fine(app)
     kept = {entry.metric_set.version: entry.standing for entry in store.metric_sets(run.id)}

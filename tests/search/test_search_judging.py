@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
+import zlib
 from collections.abc import Callable
 from statistics import fmean
 from typing import Any
 
 import pytest
 from openai_server import OpenAIServer, Reply
-from scripted_models import ScriptedModels, outside_data
+from scripted_models import ScriptedModels, judge_reply, outside_data
 from search_cases import FIRST, make_task, prompts, resumed, search, small
 
 from autosynth_core.config import Expansion, Scoring
+from autosynth_core.engine import decide_on_metrics
 from autosynth_core.judging import seed_scores
-from autosynth_core.records import Example, MetricSet, NodeState, SeedInput, StopReason, Task
+from autosynth_core.records import Example, Metric, MetricSet, NodeState, SeedInput, Standing, StopReason, Task
 from autosynth_core.store import Store
 from autosynth_core.views.scored import scored_run
 from autosynth_core.views.yardstick import yardstick
@@ -174,6 +177,34 @@ async def test_run_keeps_its_judge_when_the_endpoints_default_changes(
     again = await resumed(store, sandbox, found.run_id)
     assert len(again.nodes) == 4
     assert {row.judge for row in store.sample_scores(again.run_id)} == {"scripted"}
+
+
+async def test_metrics_that_a_person_took_are_taken_once_and_stay_superseded_after_a_restart(
+    store: Store, sandbox: Sandbox, serve: Serve
+) -> None:
+    scripted = ScriptedModels()
+
+    def answer(body: dict[str, Any]) -> Reply:
+        """Verdicts by the sample alone, so that no metric set is set aside."""
+        if not is_verdict(body):
+            return scripted(body)
+        sample = re.search(r'<data name="sample">(.*?)</data>', str(body["messages"]), re.DOTALL)
+        return judge_reply(2.0 + (zlib.crc32(sample.group(1).encode()) % 200) / 100 if sample else 3.0)
+
+    settings = small(
+        serve(answer), expansion=Expansion.EDITS, iterations=3, metric_refresh=6, convergence="never", repairs=0
+    )
+    found = await search(store, sandbox, settings)
+    taken = MetricSet((Metric("Clear", "It is clear.", "No.", "Yes."), Metric("Short", "It is short.", "No.", "Yes.")))
+    store.put_metric_set(found.run_id, taken, 3, None, "", Standing.QUARANTINED, "why")
+    decide_on_metrics(store, found.run_id, taken.version, take=True)
+    for iterations in (5, 8, 10):
+        store.set_settings(found.run_id, settings.model_copy(update={"iterations": iterations}).model_dump_json())
+        await resumed(store, sandbox, found.run_id)
+    judged_by = {node.number: node.metric_version for node in store.nodes(found.run_id) if node.metric_version}
+    (newest,) = [entry.metric_set.version for entry in store.metric_sets(found.run_id) if entry.iteration == 6]
+    assert {judged_by[number] for number in judged_by if 4 <= number < 6} == {taken.version}
+    assert {judged_by[number] for number in judged_by if number >= 6} == {newest}
 
 
 # --- the judge ----------------------------------------------------------------------------------------------------

@@ -54,6 +54,8 @@ async def test_search_and_race_judge_no_more_than_a_full_look_at_each_recipe(
     whole = journal.judged_count("scripted", ())
     assert whole - in_search == len(raced_samples(found)) > 0
     assert whole <= len(found.nodes) * 8
+    (race,) = store.races(found.run_id)
+    assert min(race.contenders.values()) >= 2  # who ran in no round was not raced
     assert len(raced_samples(found)) <= most_samples(3, 8, at_the_end(8, len(found.nodes) * 8 - in_search))
 
 

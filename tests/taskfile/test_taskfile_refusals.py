@@ -169,6 +169,11 @@ REFUSED = [
         drop("good_examples", 0, "output", "line"),
         '"output" in item 1 of "good_examples" has no "line"',
     ),
+    (
+        "good and bad",
+        put("bad_examples", 0, "seed", value={"topic": "topic 0 ", "grade": "grade 5"}),
+        'item 1 of "bad_examples" is item 1 of "good_examples" too',
+    ),
     ("output unknown", put("bad_examples", 0, "output", "more", value="x"), 'has "more", which "output_fields" lacks'),
     (
         "output not text",

@@ -70,7 +70,7 @@ def set_aside(store: Store, run: Run, text: str = "", iteration: int = 10) -> Me
         None,
         "regenerated from samples",
         Standing.QUARANTINED,
-        text or "it does not tell good from bad",
+        text or "they do not tell good from bad",
     )
     store.add_event(Event(run.id, NOON, "alarm metrics", text or "New criteria were set aside.", iteration))
     return weighed
