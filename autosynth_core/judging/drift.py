@@ -14,6 +14,7 @@ import numpy as np
 
 from autosynth_core.judging.fitness import Fitness, FitnessVerdict
 from autosynth_core.judging.metrics import similarity
+from autosynth_core.judging.reward import Z95
 from autosynth_core.judging.scale import Spread
 from autosynth_core.records import MetricSet
 
@@ -30,7 +31,6 @@ __all__ = [
 
 ENOUGH_PAIRS = 8  # below this a rank correlation says nothing
 _LEAST_AGREEMENT = 0.5  # of the correlation that verdict noise alone would leave
-_Z95 = 1.959963984540054
 _LENGTH_ALARM = 0.6  # rank correlation of score and length that is surely exceeded
 
 
@@ -129,4 +129,4 @@ def _ranks(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[t
 def _fisher(correlation: float, n: int, sign: int) -> float:
     """A one-sided 97.5% bound of a rank correlation, by Fisher's z with the variance 1.06 / (n - 3)."""
     held = min(max(correlation, -0.999999), 0.999999)
-    return math.tanh(math.atanh(held) + sign * _Z95 * math.sqrt(1.06 / max(1, n - 3)))
+    return math.tanh(math.atanh(held) + sign * Z95 * math.sqrt(1.06 / max(1, n - 3)))

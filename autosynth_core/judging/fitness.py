@@ -16,16 +16,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import product
-from statistics import NormalDist, fmean
+from statistics import fmean
 from typing import NamedTuple
 
 from autosynth_core.judging.known import Known, KnownKind
-from autosynth_core.judging.reward import seed_scores
+from autosynth_core.judging.reward import Z95, seed_scores
 from autosynth_core.records import MetricSet, ScoreRow
 
 __all__ = ["Auc", "Fitness", "FitnessVerdict", "Levels", "MetricFitness", "auc", "fitness", "reweighted"]
 
-_Z = NormalDist().inv_cdf(0.975)
 _LOWEST, _HIGHEST = 1.0, 5.0
 _NOTHING = 0.55  # a metric with no more AUC than this separates nothing
 _EQUAL_PULL = 12  # known outputs at which data and equal power count alike
@@ -272,7 +271,7 @@ def _bound(value: float, n_good: int, n_bad: int) -> float:
     while outside - inside > 1e-9:
         a = (inside + outside) / 2
         variance = a * (1 - a) * (1 + extra * (1 - a) / (2 - a) + extra * a / (1 + a)) / (n_good * n_bad)
-        inside, outside = (a, outside) if (a - value) ** 2 <= _Z**2 * variance else (inside, a)
+        inside, outside = (a, outside) if (a - value) ** 2 <= Z95**2 * variance else (inside, a)
     return outside
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from autosynth_core.records import FieldKind, SeedInput, Task
 
 __all__ = [
+    "BAD_EXAMPLE",
     "CUT",
     "OFF_TOPIC",
     "RULE_BROKEN",
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 CUT, OFF_TOPIC, SHUFFLED, RULE_BROKEN = "cut", "off-topic", "shuffled", "rule broken"
+BAD_EXAMPLE = "bad example"
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])|\n+")
 
 
@@ -63,7 +65,7 @@ def known_outputs(task: Task, breach: str = "", most: int = 4) -> list[Known]:
         for at, each in enumerate(task.good_examples[:most], 1)
     ]
     bad = [
-        Known(f"bad {at}", KnownKind.BAD, "bad example", each.seed, each.output)
+        Known(f"bad {at}", KnownKind.BAD, BAD_EXAMPLE, each.seed, each.output)
         for at, each in enumerate(task.bad_examples[:most], 1)
     ]
     copies = spoiled(task, good, task.search_seeds)

@@ -23,6 +23,7 @@ from scipy.special import stdtrit
 from autosynth_core.records import Comparison, Metric, MetricSet, Reward, Sample, ScoreRow, Verdict
 
 __all__ = [
+    "Z95",
     "Difference",
     "difference",
     "hybrid_reward",
@@ -33,6 +34,8 @@ __all__ = [
     "t_quantile",
     "to_reward",
 ]
+
+Z95 = 1.959963984540054  # half of a 95% interval of a normal distribution, in standard deviations
 
 _LOWEST, _HIGHEST = 1.0, 5.0
 _SPAN = _HIGHEST - _LOWEST

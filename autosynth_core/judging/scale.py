@@ -31,13 +31,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from autosynth_core.judging.reward import Z95
+
 __all__ = ["Observation", "Quality", "Scale", "Spread", "estimate_spread", "fit_scale", "raw_scale"]
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 Places = NDArray[np.intp]
 
-_Z95 = 1.959963984540054
 _ROUNDS, _MANY_NODES, _FEW_ROUNDS = 12, 300, 3  # of estimating step and drift
 _SUM_TO_ZERO = 1e3  # weight, per points squared, of the difficulties' having the sum 0
 _LEAST_SD = 0.02  # points: a judge that repeats itself to the letter would make the equations singular
@@ -73,11 +74,11 @@ class Quality(NamedTuple):
 
     @property
     def low(self) -> float:
-        return self.mean - _Z95 * self.sd
+        return self.mean - Z95 * self.sd
 
     @property
     def high(self) -> float:
-        return self.mean + _Z95 * self.sd
+        return self.mean + Z95 * self.sd
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,16 +13,16 @@ from typing import NamedTuple
 
 from autosynth_core.judging import Fitness, Observation, length_bias, render_output, starting_metrics, word_distance
 from autosynth_core.judging.drift import ENOUGH_PAIRS, is_gamed_by_length
+from autosynth_core.judging.known import BAD_EXAMPLE
+from autosynth_core.judging.reward import Z95
 from autosynth_core.records import MetricSet, RaceResult, Sample, SampleState, Task
 from autosynth_core.search.scores import Board
 
 __all__ = ["Alarm", "alarms", "metrics_alarm", "race_alarm", "text_lengths"]
 
 _JUMP = 0.2  # of the distance in words, which is 0..1
-_BAD_EXAMPLE = "bad example"  # as ``judging.known`` names what a person refused
 _ENOUGH_RATED = 3  # of each side
 _NO_GOOD_JUDGE = 0.75  # a judge that surely tells fewer pairs apart than this parts from people
-_Z95 = 1.959963984540054
 _CHOICES = "You can go on, stop the search, or set another judge model in Settings for the next one."
 
 
@@ -85,7 +85,7 @@ def race_alarm(board: Board, result: RaceResult, weight: float, *, second: bool)
         return None
     quality = board.scale.difference(result.winner, 0)
     program = board.scores[result.winner].reward.workflow - board.scores[0].reward.workflow if weight > 0 else 0.0
-    mean, half = (1 - weight) * quality.mean / 4 + weight * program, (1 - weight) * _Z95 * quality.sd / 4
+    mean, half = (1 - weight) * quality.mean / 4 + weight * program, (1 - weight) * Z95 * quality.sd / 4
     gain, low, high = result.gain
     if mean - half <= high:
         return None
@@ -153,7 +153,7 @@ def _words(task: Task, metrics: MetricSet, first: MetricSet) -> Alarm | None:
 
 def _people(fitness: Fitness | None) -> Alarm | None:
     """The judge orders what people rated in another way than they did."""
-    found = fitness.by_how.get(_BAD_EXAMPLE) if fitness is not None else None
+    found = fitness.by_how.get(BAD_EXAMPLE) if fitness is not None else None
     if found is None or min(found.n_good, found.n_bad) < _ENOUGH_RATED or found.high >= _NO_GOOD_JUDGE:
         return None
     return Alarm(

@@ -15,12 +15,12 @@ import numpy as np
 
 from autosynth_core.config import Convergence
 from autosynth_core.judging import Scale
+from autosynth_core.judging.reward import Z95
 from autosynth_core.search.scores import NodeScore
 
 __all__ = ["TOP", "converged", "gain_upper_bound", "top"]
 
 TOP = 3
-_Z95 = 1.959963984540054
 
 
 def top(scores: Mapping[int, NodeScore]) -> tuple[int, ...]:
@@ -42,7 +42,7 @@ def gain_upper_bound(
             contrast[scale.nodes.index(number)] += sign / len(group)
     sd = math.sqrt(max(0.0, float(contrast @ scale.covariance @ contrast)))
     gain = _mean(now, scores) - _mean(before, scores)
-    return gain + (1 - weight) * _Z95 * sd / 4
+    return gain + (1 - weight) * Z95 * sd / 4
 
 
 def converged(
