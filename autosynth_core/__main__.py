@@ -164,7 +164,9 @@ def _search(command: argparse.ArgumentParser) -> None:
     command.add_argument("--optimizer-model", metavar="M", help=f"model that changes workflows {first}")
     command.add_argument("--evaluator-model", metavar="M", help=f"model that judges {first}")
     command.add_argument("--generator-model", metavar="M", help=f"model that workflows call {first}")
-    command.add_argument("--second-judge-model", metavar="M", help="another model that judges too (default: none)")
+    command.add_argument(
+        "--second-judge-model", metavar="M", help="another model that scores the race at the end (default: none)"
+    )
     _common(command)
     command.set_defaults(run=search_command)
 

@@ -140,12 +140,12 @@ def _judge(found: Yardstick, version: VersionView) -> None:
 
 
 def _power(version: VersionView, fitness: Fitness) -> None:
-    whole = sum(each.weight for each in fitness.metrics) or 1.0
+    share = {metric.name: version.share(metric) for metric in version.metrics.metrics}
     rows = [
         {
             "Criterion": clean(each.name),
             "Pairs told apart": measures.auc(each.overall),
-            "Weight": f"{100 * each.weight / whole:.0f}%",
+            "Weight": f"{100 * share.get(each.name, 0.0):.0f}%",
         }
         for each in fitness.metrics
     ]
@@ -161,7 +161,7 @@ def _power(version: VersionView, fitness: Fitness) -> None:
         key=f"power:{version.metrics.version}",
     )
     if any(each.weight == 0 for each in fitness.metrics):
-        st.caption("Weights follow from what each criterion tells apart; one that tells nothing apart gets none.")
+        st.caption("A criterion that tells nothing apart gets no weight; yours keep the share that you gave them.")
 
 
 def _levels(fitness: Fitness) -> None:

@@ -21,7 +21,10 @@ _ROLES = {
     "generator": ("Writes the samples", "The model that your recipes call. It is called most."),
     "optimizer": ("Improves the recipes", "The most capable model you have is best here."),
     "evaluator": ("Judges", "Scores the samples. Another model than the one that writes is fairer."),
-    "second_judge": ("Second judge (optional)", "Another model that checks the first judge's scores."),
+    "second_judge": (
+        "Second judge (optional)",
+        "Another model that scores the race at the end, in place of the judge.",
+    ),
 }
 _FIELDS = ("base_url", *_ROLES)
 

@@ -320,7 +320,7 @@ def _hardest(overall: Auc | None, against_bad: Auc | None) -> Auc | None:
     """Where enough bad outputs are known, telling spoiled copies is not enough."""
     if overall is None or against_bad is None or against_bad.n_bad < _ENOUGH:
         return overall
-    return min(overall, against_bad)
+    return against_bad if against_bad.value < overall.value else overall
 
 
 def _judge(

@@ -53,7 +53,7 @@ class Known:
     output: Mapping[str, Any]
 
 
-def known_outputs(task: Task, breach: str = "", most: int = 4) -> list[Known]:
+def known_outputs(task: Task, breach: str = "", most: int = 6) -> list[Known]:
     """What a judge can be tried on: good and bad examples of the task, and spoiled copies of the good ones.
 
     ``most`` of each. A teacher's verdicts on samples are among a task's examples by then. The copies are taken in

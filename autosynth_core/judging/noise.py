@@ -207,12 +207,12 @@ def in_words(noise: Noise, seeds: int, *, replicates: int = 1, repeats: int = 1,
     """Two sentences for a teacher: what chance does to a score, and what can be told with ``seeds`` seed inputs."""
     detects = detectable_difference(noise, seeds, replicates, repeats, power)
     if detects > _HIGHEST - _LOWEST:
-        told = f"With {seeds} inputs no difference between two recipes could be told from chance: use more inputs."
+        told = f"On {seeds} inputs no difference between two recipes could be told from chance: use more inputs."
     elif detects == 0.0:
         told = "Any difference between two recipes would show, unless the judge cannot tell one text from another."
     else:
         told = (
-            f"With {seeds} inputs, a recipe that is better by {_points(detects)} or more will be noticed in "
+            f"On {seeds} inputs, a recipe that is better by {_points(detects)} or more will be noticed in "
             f"{round(100 * power)} of 100 cases; smaller gains will mostly look like no difference."
         )
     return f"{_chance_in_words(noise)} {told}"

@@ -451,7 +451,7 @@ class Search:
         await self._evaluator.judge_again(firsts, metrics)
         noise = self._noise(node, metrics)
         if noise is not None:
-            self._journal.event("noise", noise_in_words(noise, self._settings.seed_inputs), 0)
+            self._journal.event("noise", noise_in_words(noise, first_look(self._settings)), 0)
 
     def _noise(self, node: Node, metrics: MetricSet) -> Noise | None:
         samples = self._journal.samples(node.fingerprint)
@@ -677,7 +677,7 @@ def _told(node: Node, score: NodeScore | None) -> str:
     if node.state is NodeState.DUPLICATE:
         ran = "nothing was run" if node.gate is Gate.DUPLICATE else "both were under way at the same time"
         return f"{who}: the same program as recipe {node.duplicate_of}; {ran}."
-    return f"{who}: {node.state.value} ({node.gate or 'samples'}): {node.reason[:300]}"
+    return f"{who}: did not work: {node.reason[:300]}"
 
 
 def _race_told(result: RaceResult) -> str:

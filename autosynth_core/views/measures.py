@@ -149,7 +149,7 @@ def planned(view: NoiseView) -> str:
     plan = view.plan
     each = "" if plan.replicates == 1 else f", {plan.replicates} samples on each"
     if plan.reached:
-        return f"To notice a gain of {view.wanted:.1f} points, use {plan.seeds} inputs{each}."
+        return f"To notice a gain of {view.wanted:.1f} points, two recipes need {plan.seeds} inputs{each} in common."
     if plan.detects > 4:
         return "Chance is too large here for any number of inputs that a search can use."
     return (

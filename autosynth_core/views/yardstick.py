@@ -38,6 +38,7 @@ from autosynth_core.records import (
     Verdict,
 )
 from autosynth_core.search import as_proposed, known_sample, known_scores, rule_broken_id
+from autosynth_core.search.allocate import first_look
 from autosynth_core.store import Store
 from autosynth_core.views.kept import Kept
 from autosynth_core.views.scored import ScoredRun, scored_run
@@ -91,8 +92,8 @@ class NoiseView:
 
     noise: Noise
     in_words: str
-    seed_inputs: int
-    detects: float  # with 80% probability, on ``seed_inputs`` inputs
+    shared_inputs: int  # of a new recipe and the one it is compared with
+    detects: float  # with 80% probability, on so many inputs
     wanted: float  # what the run takes for a gain worth having
     plan: Spend  # how to find that
 
@@ -245,12 +246,13 @@ def _noise(noise: Noise, settings: RunSettings, run: Run, store: Store) -> Noise
     """``wanted``: the sample score that moves the reward by epsilon, or half a point where it has no share in it."""
     share = 1 - settings.workflow_weight
     wanted = 4 * settings.epsilon / share if share > 0 and settings.epsilon > 0 else 0.5
+    shared = first_look(settings)
     most = max(_LEAST_PLANNED, min(_MOST_PLANNED, len(task_of(store, run).search_seeds)))
     return NoiseView(
         noise,
-        in_words(noise, settings.seed_inputs),
-        settings.seed_inputs,
-        detectable_difference(noise, settings.seed_inputs),
+        in_words(noise, shared),
+        shared,
+        detectable_difference(noise, shared),
         wanted,
         suggest(noise, wanted, most, max_repeats=1),
     )

@@ -151,7 +151,10 @@ def _inputs(project: Project) -> None:
             "sees them, so that the best recipe can be tried on something new."
         )
     else:
-        st.markdown("Each sample is written from one input, such as a concept and a grade. Give at least 8, better 30.")
+        st.markdown(
+            "Each sample is written from one input, such as a concept and a grade. Give at least 8, better 30; "
+            "a race at the end needs about 18."
+        )
     with st.expander("Paste from a spreadsheet", expanded=not seeds):
         _paste(project)
 

@@ -269,7 +269,7 @@ def test_words_say_where_chance_comes_from(judge: float, sample: float, reason: 
     said = in_words(fixed(judge, sample), 8)
     assert reason in said
     assert said.count(". ") == 1
-    assert "With 8 inputs" in said
+    assert "On 8 inputs" in said
 
 
 def test_words_do_not_promise_what_the_scale_cannot_show() -> None:

@@ -91,7 +91,7 @@ def asked_for(store: Store, run_id: str) -> Counter[str]:
 
 @pytest.mark.parametrize(
     ("given", "within"),
-    [(PLAIN, 1.0), ({}, 1.35), ({"metric_refresh": 2, "seed_inputs": 10}, 1.5)],
+    [(PLAIN, 1.0), ({}, 1.4), ({"metric_refresh": 2, "seed_inputs": 10}, 1.5)],
     ids=["plain", "as usual", "new criteria often"],
 )
 def test_a_real_search_asks_for_no_more_than_was_estimated_and_not_for_much_less(
