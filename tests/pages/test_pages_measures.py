@@ -140,7 +140,7 @@ def test_winner_is_never_said_to_be_the_best_for_certain(
 def test_who_raced_alone_is_not_called_the_best_of_one(open_page: Open, store: Store, project: Project) -> None:
     run = add_search(store, project, reason=StopReason.CONVERGED)
     store.add_race(replace(add_race(store, run), contenders={2: 0}, probability=1.0))
-    told = "Raced on inputs that the search never saw: recipe 2 is the best of 1 with 100% probability."
+    told = "Raced on inputs that the search never saw: no other recipe was raced against recipe 2."
     store.add_event(Event(run.id, NOON, "race", told, 2))
     text = said(fine(open_page("search", run=run.id)))
     assert "best of 1" not in text

@@ -561,7 +561,7 @@ def test_failed_calls_are_told_in_plain_words_with_the_kind_beside_them(
 def test_how_long_it_takes_on_the_built_in_model_is_said_as_a_range(open_page: Open, project: Project) -> None:
     assert "2 to 4 minutes" in said(open_page("initialize", project=project.id, step="try"))
     told = said(open_page("initialize", project=project.id, step="start"))
-    assert "60 minutes to" in told
+    assert "55 minutes to" in told
     assert "hours on two processor cores" in told
     assert "a race of the best at the end" in told
     assert "free: it runs on this computer" in told

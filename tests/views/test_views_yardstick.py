@@ -158,6 +158,16 @@ def test_gain_of_a_race_is_said_with_its_interval(
     assert says in measures.raced(race)
 
 
+def test_gain_that_is_none_of_the_samples_is_not_called_better(store: Store, project: Project) -> None:
+    run = add_search(store, project)
+    add_race(store, run, gain=(0.03, 0.03, 0.03))
+    found = yardstick(store, run.id).race
+    assert found is not None
+    assert "The samples of both got the same marks; the +0.03 is the mark for the recipe itself." in measures.gained(
+        found
+    )
+
+
 def test_newest_race_is_shown_and_a_claim_that_was_too_good_is_called_so(store: Store, project: Project) -> None:
     run = add_search(store, project)
     add_race(store, run)
