@@ -68,9 +68,9 @@ def gained(race: RaceView) -> str:
     if race.result.winner == 0:
         return "The first recipe is still the best: nothing that was tried beats it."
     interval = f"({low:+.2f} to {high:+.2f})"
+    if low == high:
+        return f"The samples of both got the same marks; the {mean:+.2f} is the mark for the recipe itself."
     match race.verdict:
-        case _ if low == high:
-            return f"The samples of both got the same marks; the {mean:+.2f} is the mark for the recipe itself."
         case Comparison.BETTER:
             return f"Better than the first recipe by {mean:.2f} {interval}."
         case Comparison.WORSE:
