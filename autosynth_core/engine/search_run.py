@@ -3,7 +3,6 @@ together; then run."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -17,7 +16,6 @@ from autosynth_core.errors import AnswerError, TransientFailure
 from autosynth_core.judging import Known, known_outputs, write_breach
 from autosynth_core.llm import Budget, Model
 from autosynth_core.records import (
-    Event,
     Form,
     Node,
     NodeState,
@@ -131,7 +129,7 @@ async def _search(
     stored = _finished(store.nodes(run.id))
     can_rewrite = await _can_rewrite(run, store, sandbox, settings, models)
     first = await _first(run, sandbox, brief, models, can_rewrite, context, draw, stored)
-    known = await _known(run, task, store, models, begun=0 in stored) if settings.check_fitness else []
+    known = await _known(run, task, store, journal, models, begun=0 in stored) if settings.check_fitness else []
     evaluator = _evaluator(run, task, settings, journal, models.evaluator, models)
     search = Search(
         run_id=run.id,
@@ -215,7 +213,9 @@ async def _first(
     )
 
 
-async def _known(run: Run, task: Task, store: Store, models: Models, *, begun: bool) -> list[Known]:
+async def _known(
+    run: Run, task: Task, store: Store, journal: StoreJournal, models: Models, *, begun: bool
+) -> list[Known]:
     """What the judge is tried on. A search that has begun keeps to what it began with; its words are in the log."""
     without, copy = known_outputs(task), rule_broken_id(task)
     if not copy or (begun and not store.verdicts(run.id, subjects=[copy])):
@@ -225,8 +225,7 @@ async def _known(run: Run, task: Task, store: Store, models: Models, *, begun: b
     except TransientFailure:
         raise
     except AnswerError as error:
-        told = f"The judge was not tried on a sample that breaks a rule. {error}"
-        store.add_event(Event(run.id, time.time(), "judge untested", told))
+        journal.event("judge untested", f"The judge was not tried on a sample that breaks a rule. {error}")
         return without
 
 
